@@ -1,0 +1,1 @@
+"""An omni-sparsity streaming transducer on LibriSpeech-like corpora: one training, every size."""

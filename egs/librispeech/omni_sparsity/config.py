@@ -1,0 +1,252 @@
+"""The recipe's settings: one object, read from a YAML file, then changed by `--set section.name=value`.
+
+Usage:
+    python -m egs.librispeech.omni_sparsity.config --config egs/librispeech/omni_sparsity/conf/mini.yaml \\
+        --set train.num_epochs=2        # prints the whole configuration
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List
+
+import yaml
+
+from tools.errors import UserError, cli
+
+
+@dataclass
+class Model:
+    """Frames are of 25 Hz where nothing else is said: four 10 ms feature frames."""
+
+    feature_dim: int = 80
+    feature_mean: float = -8.0  # log-mel energies of speech in [-1, 1] lie about here
+    feature_std: float = 4.0
+    stack: int = 4  # feature frames in one encoder frame
+    projection_dim: int = 128  # of each feature frame, before stacking
+    encoder_dim: int = 512
+    num_heads: int = 8
+    ffn_dim: int = 2048
+    num_layers: int = 20
+    activation: str = "gelu"
+    segment_length: int = 4
+    left_context_length: int = 30
+    right_context_length: int = 1
+    max_memory_size: int = 0
+    dropout: float = 0.1
+    decoder_dim: int = 512  # predictor
+    context_size: int = 2
+    joiner_dim: int = 512
+    vocab_size: int = 500
+
+
+@dataclass
+class Loss:
+    prune_range: int = 5
+    lm_scale: float = 0.25
+    am_scale: float = 0.0
+    simple_loss_scale: float = 0.5
+    ctc_scale: float = 0.2
+    warm_step: int = 2000  # passes over which simple goes 1 -> simple_loss_scale, pruned 0.1 -> 1 (icefall)
+
+
+@dataclass
+class Data:
+    max_duration: float = 200.0  # seconds of audio in a batch, for each process
+    num_buckets: int = 30
+    num_workers: int = 2
+    noise_prob: float = 0.5
+    noise_snr: List[float] = field(default_factory=lambda: [10.0, 20.0])  # dB
+    spec_aug: bool = True
+    time_mask: int = 100  # longest time mask, feature frames
+    num_frame_masks: int = 2
+    freq_mask: int = 27
+    num_feature_masks: int = 2
+    max_frames_mask_fraction: float = 0.15
+    spec_aug_prob: float = 0.9
+    min_seconds: float = 0.5  # shorter and longer training utterances are left out, and counted
+    max_seconds: float = 20.0
+
+
+@dataclass
+class Train:
+    num_epochs: int = 30
+    base_lr: float = 1e-3
+    warm_up: float = 0.05  # share of the training in which the learning rate rises
+    final_lr: float = 0.02  # of base_lr, reached by cosine at the end
+    weight_decay: float = 0.01
+    betas: List[float] = field(default_factory=lambda: [0.9, 0.98])
+    clip_norm: float = 5.0
+    seed: int = 42
+    average_period: int = 200  # passes between two updates of the running average
+    save_every_n: int = 4000  # batches between two checkpoints within an epoch
+    keep_last_k: int = 3  # of those
+    log_interval: int = 50
+    valid_utterances: int = 400
+    num_threads: int = 0  # of torch; 0: as torch chooses
+
+
+@dataclass
+class Omni:
+    """Supernet training. Shares and marks are of the whole training, 0 to 1."""
+
+    targets: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # pattern -> {low, high, structure}
+    private: List[str] = field(default_factory=list)
+    bins: List[float] = field(default_factory=list)
+    gradient: str = "masked"
+    sampling: str = "single"  # "single": one sub-network a step; "sandwich": max, min and one random
+    p_max: float = 0.3  # single: how often the largest
+    p_min: float = 0.3  # single: how often the smallest; else a random one
+    random_low: float = 0.3  # random sub-networks are at least this sparse
+    spread: float = 0.1  # how far each weight's sparsity may lie from a random sub-network's mean
+    dense_until: float = 0.25  # before it, only the largest
+    grow_from: float = 0.5  # the smallest sub-network begins at this sparsity ...
+    grow_until: float = 0.5  # ... and reaches its range's end here
+    refresh_every: int = 100  # passes between two rankings of the blocks
+    freeze_at: float = 0.7  # after it, the ranking stays
+
+
+@dataclass
+class Decode:
+    avg: int = 1  # averages over the last `avg` epochs
+    max_duration: float = 600.0
+
+
+@dataclass
+class Config:
+    model: Model = field(default_factory=Model)
+    loss: Loss = field(default_factory=Loss)
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=Train)
+    omni: Omni = field(default_factory=Omni)
+    decode: Decode = field(default_factory=Decode)
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
+
+    def training_key(self) -> str:
+        """Digits that change when a setting changes which shapes what is trained (not how it is run or decoded)."""
+        whole = dataclasses.asdict(self)
+        del whole["decode"]
+        for name in ("num_workers",):
+            del whole["data"][name]
+        for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads"):
+            del whole["train"][name]
+        return hashlib.sha256(yaml.safe_dump(whole).encode()).hexdigest()[:16]
+
+
+def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
+    """Reads a configuration.
+
+    Args:
+        path: YAML with the sections and names of `Config`; what is absent keeps its default.
+        overrides: "section.name=value" strings, the value as YAML.
+
+    Raises:
+        UserError: no such file, section or name, or a value of another type.
+    """
+    try:
+        whole = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such configuration file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+    config = Config()
+    if not isinstance(whole, dict):
+        raise UserError(f"{path}: want sections {', '.join(_names(config))}")
+    for section, values in whole.items():
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: {section}: want names and values beneath it")
+        for name, value in values.items():
+            _set(config, section, name, value, str(path))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        section, dot, name = key.partition(".")
+        if not (equals and dot):
+            raise UserError(f"--set {override}: want section.name=value, e.g. train.num_epochs=2")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {override}: the value is not YAML") from None
+        _set(config, section, name, value, f"--set {override}")
+    return config
+
+
+def parse_sparsities(text: str, config: Config) -> List[float]:
+    """ "0 0.5 0.9" -> [0.0, 0.5, 0.9], rising, each once.
+
+    Raises:
+        UserError: not numbers from 0 up to, not including, 1, or sparser than the supernet's ranges go.
+    """
+    top = max((allowed.get("high", 0.9) for allowed in config.omni.targets.values()), default=0.0)
+    values = set()
+    for word in text.replace(",", " ").split():
+        try:
+            value = float(word)
+        except ValueError:
+            value = -1.0
+        if not 0.0 <= value < 1.0:
+            raise UserError(f'--sparsities: {word} is no share of zeros: want numbers from 0 to below 1, e.g. "0 0.5"')
+        if value > top:
+            raise UserError(f"--sparsities: {word} is sparser than this supernet trains for (omni.targets: high {top:g})")
+        values.add(value)
+    if not values:
+        raise UserError('--sparsities: want at least one number, e.g. "0 0.5 0.9"')
+    return sorted(values)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--config` and `--set`, the same for every command of the recipe."""
+    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "conf" / "mini.yaml", help="YAML file")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.NAME=VALUE",
+                        help="change one setting; may be given many times")
+
+
+def _names(value: Any) -> List[str]:
+    return [f.name for f in dataclasses.fields(value)]
+
+
+def _set(config: Config, section: str, name: str, value: Any, where: str) -> None:
+    if section not in _names(config):
+        raise UserError(f"{where}: no section {section!r}; there are {', '.join(_names(config))}")
+    part = getattr(config, section)
+    if name not in _names(part):
+        raise UserError(f"{where}: no setting {section}.{name}; there are {', '.join(_names(part))}")
+    want = typing.get_type_hints(type(part))[name]
+    want = typing.get_origin(want) or want
+    if want is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if want is float and isinstance(value, str):  # YAML reads 1e-3 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if type(value) is not want:
+        raise UserError(f"{where}: {section}.{name} wants {want.__name__}, not {value!r}")
+    setattr(part, name, value)
+
+
+@cli
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config_arguments(parser)
+    parser.add_argument("--print", dest="what", default="all", metavar="SECTION.NAME", help="one setting alone")
+    parser.add_argument("--sparsities", help="check that the supernet of this configuration has these")
+    args = parser.parse_args()
+    config = load_config(args.config, args.overrides)
+    if args.sparsities is not None:
+        parse_sparsities(args.sparsities, config)
+    if args.what == "all":
+        print(config.to_yaml(), end="")
+    else:
+        section, _, name = args.what.partition(".")
+        print(getattr(getattr(config, section), name))
+
+
+if __name__ == "__main__":
+    main()

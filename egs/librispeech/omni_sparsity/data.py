@@ -1,0 +1,167 @@
+"""Batches of features: lhotse's samplers and dataset, made a pure function of (seed, epoch, batch)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import zlib
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import sentencepiece as spm
+import torch
+from lhotse import CutSet, load_manifest
+from lhotse.dataset import CutMix, DynamicBucketingSampler, K2SpeechRecognitionDataset, SpecAugment
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tools.errors import UserError
+
+from .config import Config
+
+TRAIN = "train"
+SETS = ("dev-clean", "dev-other", "test-clean", "test-other")
+
+
+class Corpus:
+    """What stages 1 and 2 made: cuts with features, and the BPE model."""
+
+    def __init__(self, data_dir: Path, vocab_size: int) -> None:
+        self.data_dir = Path(data_dir)
+        lang = self.data_dir / f"lang_bpe_{vocab_size}" / "bpe.model"
+        if not lang.is_file():
+            raise UserError(f"{lang}: not there; stage 2 makes it: ./run.sh --stage 2 --stop-stage 2")
+        self.bpe = spm.SentencePieceProcessor(model_file=str(lang))
+
+    def subsets(self) -> List[str]:
+        """Names of the subsets that have features."""
+        names = sorted(p.name for p in (self.data_dir / "fbank").glob("librispeech_cuts_*.jsonl.gz"))
+        if not names:
+            raise UserError(f"{self.data_dir}/fbank: no features there; stage 1 makes them: ./run.sh --stage 1")
+        return [name[len("librispeech_cuts_") : -len(".jsonl.gz")] for name in names]
+
+    def evaluation_sets(self) -> List[str]:
+        """Development and test sets, in LibriSpeech's order."""
+        found = [s for s in self.subsets() if s.startswith(("dev", "test"))]
+        return sorted(found, key=lambda s: (SETS.index(s) if s in SETS else len(SETS), s))
+
+    def cuts(self, subset: str) -> CutSet:
+        return load_manifest(self.data_dir / "fbank" / f"librispeech_cuts_{subset}.jsonl.gz")
+
+    def train_cuts(self) -> CutSet:
+        parts = [self.cuts(s) for s in self.subsets() if s.startswith(TRAIN)]
+        if not parts:
+            raise UserError(f"{self.data_dir}/fbank: no subset whose name begins with '{TRAIN}'")
+        return CutSet.from_cuts(cut for part in parts for cut in part)
+
+    def noise_cuts(self) -> CutSet:
+        return load_manifest(self.data_dir / "fbank" / "noise_cuts.jsonl.gz")
+
+    def encode(self, texts: List[str]) -> List[List[int]]:
+        return self.bpe.encode(texts, out_type=int)
+
+
+class TrainDataset(torch.utils.data.Dataset):
+    """lhotse's dataset with noise mixing and SpecAugment, seeded by the batch itself.
+
+    Whichever worker makes a batch, and whether or not the training was resumed before it, the batch is the same.
+    """
+
+    def __init__(self, config: Config, noise: CutSet, epoch: int) -> None:
+        self.seed, self.epoch = config.train.seed, epoch
+        d = config.data
+        self.rng = random.Random()
+        transforms = []
+        if d.noise_prob > 0:
+            mix = CutMix(noise, snr=tuple(d.noise_snr), p=d.noise_prob, preserve_id=True, seed=self.rng,
+                         random_mix_offset=True, pad_to_longest=False)
+            transforms.append(mix)
+        augment = []
+        if d.spec_aug:
+            augment.append(SpecAugment(
+                time_warp_factor=0, num_feature_masks=d.num_feature_masks, features_mask_size=d.freq_mask,
+                num_frame_masks=d.num_frame_masks, frames_mask_size=d.time_mask,
+                max_frames_mask_fraction=d.max_frames_mask_fraction, p=d.spec_aug_prob))
+        self.dataset = K2SpeechRecognitionDataset(cut_transforms=transforms, input_transforms=augment)
+
+    def __getitem__(self, cuts: CutSet) -> Dict[str, Any]:
+        digits = zlib.crc32(f"{self.seed}/{self.epoch}/{' '.join(cuts.ids)}".encode())
+        self.rng.seed(digits)
+        outer = random.getstate()
+        random.seed(digits)  # SpecAugment draws from the global streams
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(digits)
+            batch = self.dataset[cuts]
+        random.setstate(outer)
+        return batch
+
+
+def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
+    """Training cuts of the configured durations that have room for their symbols, counted on the log."""
+    kept, short, long, crowded = [], 0, 0, 0
+    texts = {}
+    for cut in cuts:
+        text = cut.supervisions[0].text
+        if text not in texts:
+            texts[text] = len(corpus.bpe.encode(text))
+        if cut.duration < config.data.min_seconds:
+            short += 1
+        elif cut.duration > config.data.max_seconds:
+            long += 1
+        elif cut.num_frames // config.model.stack < texts[text] or texts[text] == 0:
+            crowded += 1
+        else:
+            kept.append(cut)
+    if short or long or crowded:
+        logging.info(f"left out of training: {short} cuts under {config.data.min_seconds} s, {long} over "
+                     f"{config.data.max_seconds} s, {crowded} with more symbols than encoder frames or none")
+    if not kept:
+        raise UserError(f"{corpus.data_dir}/fbank: no training cut between {config.data.min_seconds} and "
+                        f"{config.data.max_seconds} s; change data.min_seconds or data.max_seconds")
+    return CutSet.from_cuts(kept)
+
+
+def train_sampler(cuts: CutSet, config: Config, epoch: int, rank: int, world_size: int) -> DynamicBucketingSampler:
+    """Batches of like durations, shuffled by (seed, epoch), each at most `max_duration` seconds."""
+    sampler = DynamicBucketingSampler(
+        cuts, max_duration=config.data.max_duration, num_buckets=min(config.data.num_buckets, max(1, len(cuts) // 8)),
+        shuffle=True, drop_last=world_size > 1, seed=config.train.seed, rank=rank, world_size=world_size,
+    )
+    sampler.set_epoch(epoch)
+    return sampler
+
+
+class Skip:
+    """A sampler without its first batches: where a resumed epoch goes on. No features are read for those."""
+
+    def __init__(self, sampler: DynamicBucketingSampler, batches: int) -> None:
+        self.sampler, self.batches = sampler, batches
+
+    def __iter__(self) -> Iterator[CutSet]:
+        return itertools.islice(iter(self.sampler), self.batches, None)
+
+
+def train_loader(cuts: CutSet, noise: CutSet, config: Config, epoch: int, skip: int, rank: int, world_size: int
+                 ) -> DataLoader:
+    """The batches of an epoch from number `skip` (0-based) on."""
+    sampler = Skip(train_sampler(cuts, config, epoch, rank, world_size), skip)
+    workers = config.data.num_workers
+    return DataLoader(TrainDataset(config, noise, epoch), sampler=sampler, batch_size=None, num_workers=workers,
+                      prefetch_factor=8 if workers else 2)
+
+
+def evaluation_loader(cuts: CutSet, max_duration: float) -> DataLoader:
+    """Whole sets in order of duration, with the cuts under batch["supervisions"]["cut"]."""
+    cuts = cuts.sort_by_duration(ascending=False)
+    sampler = DynamicBucketingSampler(cuts, max_duration=max_duration, num_buckets=1, shuffle=False,
+                                      rank=0, world_size=1)
+    return DataLoader(K2SpeechRecognitionDataset(return_cuts=True), sampler=sampler, batch_size=None)
+
+
+def unpack_batch(batch: Dict[str, Any], corpus: Corpus, device: torch.device
+                 ) -> Tuple[Tensor, Tensor, List[List[int]]]:
+    """-> features (B, T, 80), lengths (B,) int64, symbols [[int]] of a batch of lhotse's."""
+    features = batch["inputs"].to(device)
+    lengths = batch["supervisions"]["num_frames"].to(device=device, dtype=torch.int64)
+    return features, lengths, corpus.encode(batch["supervisions"]["text"])

@@ -1,0 +1,53 @@
+"""The processes of a training: one, or what torchrun started."""
+
+from __future__ import annotations
+
+import os
+from typing import List
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+class Processes:
+    """Gradients are averaged by one all-reduce a step, without DistributedDataParallel: a step of several sub-networks
+    is several backward passes, and each leaves other (private) parameters without a gradient; DDP supports neither
+    without searching the graph for unused parameters."""
+
+    def __init__(self) -> None:
+        self.rank = int(os.environ.get("RANK", 0))
+        self.world_size = int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device("cpu")
+        if torch.cuda.is_available():
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+        if self.world_size > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def average_gradients(self, parameters: List[nn.Parameter]) -> None:
+        """Replaces every gradient by its mean over the processes. They trained the same sub-networks, so the same
+        parameters have one."""
+        if self.world_size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        flat /= self.world_size
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients])):
+            gradient.copy_(mean.view_as(gradient))
+
+    def sum(self, value: float) -> float:
+        if self.world_size == 1:
+            return value
+        total = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.item()
+
+    def barrier(self) -> None:
+        if self.world_size > 1:
+            dist.barrier()

@@ -1,0 +1,95 @@
+"""The training loss: k2's smoothed and pruned RNN-T losses (Kuang et al. 2022), and CTC on the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import List
+
+import k2
+import torch
+from torch import Tensor, nn
+
+from .config import Loss as LossConfig
+from .model import Transducer
+
+BACKEND = f"k2 {version('k2')}"
+
+
+@dataclass
+class Losses:
+    """Sums over the utterances whose losses are finite; `total` carries the gradient."""
+
+    total: Tensor
+    simple: float
+    pruned: float
+    ctc: float
+    frames: int  # encoder frames of those utterances
+    not_finite: List[int]  # positions in the batch of the others
+
+
+def compute_loss(
+    model: Transducer, features: Tensor, lengths: Tensor, symbols: List[List[int]], config: LossConfig, step: int
+) -> Losses:
+    """
+    Args:
+        features: (B, T, 80) float32; lengths: (B,) int64 feature frames.
+        symbols: token ids of each utterance, not empty, at most as many as it has encoder frames.
+        step: passes so far; scales warm up with it.
+    """
+    device = features.device
+    encoder_out, encoder_lens = model.encoder(features, lengths)  # (B, T, D)
+    blank = model.decoder.blank_id
+    y = nn.utils.rnn.pad_sequence(
+        [torch.tensor(s, dtype=torch.int64) for s in symbols], batch_first=True, padding_value=blank
+    ).to(device)  # (B, U)
+    y_lens = torch.tensor([len(s) for s in symbols], dtype=torch.int64, device=device)
+    decoder_out = model.decoder(nn.functional.pad(y, (1, 0), value=blank))  # (B, U + 1, D)
+
+    boundary = torch.zeros(y.size(0), 4, dtype=torch.int64, device=device)
+    boundary[:, 2], boundary[:, 3] = y_lens, encoder_lens
+
+    # Half precision is too coarse for sums over a lattice.
+    with torch.cuda.amp.autocast(enabled=False):
+        encoder_out, decoder_out = encoder_out.float(), decoder_out.float()
+        simple, (px_grad, py_grad) = k2.rnnt_loss_smoothed(
+            lm=model.simple_lm_proj(decoder_out),
+            am=model.simple_am_proj(encoder_out),
+            symbols=y,
+            termination_symbol=blank,
+            lm_only_scale=config.lm_scale,
+            am_only_scale=config.am_scale,
+            boundary=boundary,
+            reduction="none",
+            return_grad=True,
+        )  # (B,)
+        ranges = k2.get_rnnt_prune_ranges(px_grad, py_grad, boundary, config.prune_range)  # (B, T, s_range)
+        am, lm = k2.do_rnnt_pruning(
+            am=model.joiner.encoder_proj(encoder_out), lm=model.joiner.decoder_proj(decoder_out), ranges=ranges
+        )  # (B, T, s_range, joiner_dim)
+        logits = model.joiner(am, lm, project_input=False)  # (B, T, s_range, V)
+        pruned = k2.rnnt_loss_pruned(
+            logits=logits, symbols=y, ranges=ranges, termination_symbol=blank, boundary=boundary, reduction="none"
+        )  # (B,)
+        ctc = torch.zeros_like(pruned)
+        if config.ctc_scale > 0:
+            log_probs = model.ctc_output(encoder_out).log_softmax(dim=-1).transpose(0, 1)  # (T, B, V)
+            # An alignment without room for the blanks between equal symbols is impossible: no loss, no gradient.
+            ctc = nn.functional.ctc_loss(
+                log_probs, y, encoder_lens, y_lens, blank=blank, reduction="none", zero_infinity=True
+            )
+
+    finite = torch.isfinite(simple) & torch.isfinite(pruned) & torch.isfinite(ctc)
+    not_finite = [] if bool(finite.all()) else torch.nonzero(~finite).flatten().tolist()
+    if not_finite:
+        simple, pruned, ctc, encoder_lens = simple[finite], pruned[finite], ctc[finite], encoder_lens[finite]
+    simple, pruned, ctc = simple.sum(), pruned.sum(), ctc.sum()
+    simple_scale, pruned_scale = warm_scales(step, config)
+    total = simple_scale * simple + pruned_scale * pruned + config.ctc_scale * ctc
+    return Losses(total, simple.item(), pruned.item(), ctc.item(), int(encoder_lens.sum()), not_finite)
+
+
+def warm_scales(step: int, config: LossConfig) -> tuple[float, float]:
+    """Scales of (simple, pruned) at `step`: the pruned lattice is trusted as the simple joiner learns (icefall)."""
+    share = min(1.0, step / config.warm_step) if config.warm_step > 0 else 1.0
+    return 1.0 - share * (1.0 - config.simple_loss_scale), 0.1 + 0.9 * share

@@ -1,0 +1,223 @@
+"""The training loop. Everything random in it is a function of (seed, step), so that a resumed run is the same run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Dict, List
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from . import checkpoint as ckpt
+from .config import Config
+from .data import Corpus, evaluation_loader, train_loader, unpack_batch, usable
+from .distributed import Processes
+from .loss import BACKEND, compute_loss
+from .meter import Meter
+from .model import Transducer
+from .optim import Schedule, make_optimizer
+from .strategy import Strategy, make_supernet
+from tools.errors import UserError
+
+
+class Trainer:
+    """One supernet, its optimizer and its counters.
+
+    Counters: `step` optimizer steps (icefall's batch_idx_train), `passes` forward-backward passes, `seen` seconds of
+    audio in this epoch over all processes, `seconds` of training.
+    """
+
+    def __init__(self, config: Config, data_dir: Path, exp_dir: Path, tensorboard: bool) -> None:
+        self.config, self.exp_dir = config, exp_dir
+        self.processes = Processes()
+        self.device = self.processes.device
+        if config.train.num_threads:
+            torch.set_num_threads(config.train.num_threads)
+        torch.manual_seed(config.train.seed)
+        self.corpus = Corpus(data_dir, config.model.vocab_size)
+        self.model = Transducer(config.model).to(self.device)
+        self.net = make_supernet(self.model, config.omni, config.train.seed)
+        self.strategy = Strategy(self.net, config.omni)
+        self.parameters = [*self.model.parameters(), *(p for _, p in self.net.private_parameters())]
+        self.optimizer = make_optimizer(self.parameters, config.train)
+        self.schedule = Schedule(self.optimizer, config.train)
+        self.average = ckpt.RunningAverage(ckpt.weights_of(self.model, self.net))
+        self.averaged_until = 0
+        self.epoch, self.batch, self.step, self.passes, self.seen, self.seconds = 1, 0, 0, 0, 0.0, 0.0
+        self.meter = Meter(exp_dir / "tensorboard" if tensorboard and self.processes.is_first else None)
+
+    def run(self, start_epoch: int, start_batch: int) -> None:
+        """Trains to the configured number of epochs, from the newest checkpoint unless told where to begin."""
+        _log_to(self.exp_dir / "log" / "train.log", self.processes)
+        self._resume(start_epoch, start_batch)
+        cuts = usable(self.corpus.train_cuts(), self.corpus, self.config)
+        self.noise = self.corpus.noise_cuts()
+        self.total = sum(cut.duration for cut in cuts)
+        count = sum(p.numel() for p in self.model.parameters())
+        logging.info(f"{BACKEND}, {self.device}, {self.processes.world_size} process(es), {count} parameters, "
+                     f"{self.total / 3600:.2f} h of training speech with its perturbed copies")
+        valid = self._valid_cuts() if self.processes.is_first else None
+        while self.epoch <= self.config.train.num_epochs:
+            self._train_epoch(cuts)
+            if self.processes.is_first:
+                self._validate(valid)
+            self._save(self.exp_dir / f"epoch-{self.epoch}.pt", next_epoch=True)
+            self.epoch, self.batch, self.seen = self.epoch + 1, 0, 0.0
+        if self.processes.is_first:
+            ckpt.remove_old(self.exp_dir, 0)
+            self.meter.close()
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, 0 to 1."""
+        return min(1.0, (self.epoch - 1 + min(1.0, self.seen / self.total)) / self.config.train.num_epochs)
+
+    def _train_epoch(self, cuts) -> None:
+        t = self.config.train
+        loader = train_loader(cuts, self.noise, self.config, self.epoch, self.batch, self.processes.rank,
+                              self.processes.world_size)
+        bar = tqdm(total=round(self.total), initial=round(self.seen), unit="s", disable=None if self.processes.is_first
+                   else True, desc=f"epoch {self.epoch}/{t.num_epochs}", mininterval=1.0)
+        began = time.monotonic()
+        for batch in loader:
+            features, lengths, symbols = unpack_batch(batch, self.corpus, self.device)
+            audio = self.processes.sum(float(lengths.sum()) * 0.01)
+            self._train_step(features, lengths, symbols)
+            self.batch += 1
+            self.step += 1
+            self.seen += audio
+            now = time.monotonic()
+            self.seconds, began = self.seconds + now - began, now
+            bar.update(min(round(self.seen), round(self.total)) - bar.n)
+            if self.step % t.average_period == 0:
+                self.average.update(ckpt.weights_of(self.model, self.net), self.step, t.average_period)
+                self.averaged_until = self.step
+            if self.step % t.log_interval == 0:
+                line = self.meter.report(self.epoch, self.step, self.passes, self.progress, self.seconds)
+                bar.set_postfix_str(self.meter.short(), refresh=False)
+                if bar.disable:
+                    logging.info(line)
+                else:
+                    logging.debug(line)
+            if self.step % t.save_every_n == 0:
+                self._save(self.exp_dir / f"checkpoint-{self.step}.pt")
+                if self.processes.is_first:
+                    ckpt.remove_old(self.exp_dir, t.keep_last_k)
+        bar.close()
+
+    def _train_step(self, features, lengths, symbols) -> None:
+        t, step, progress = self.config.train, self.step, self.progress
+        # Dropout of a resumed run must be that of the unbroken one.
+        torch.manual_seed(hash((t.seed, step, self.processes.rank)) % 2**63)
+        if self.strategy.refreshes(step, progress):
+            self.net.refresh()
+        lr = self.schedule.set_progress(progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        subnets = self.strategy.subnets(step, progress)
+        for kind, spec in subnets:
+            with self.net.active(spec):
+                losses = compute_loss(self.model, features, lengths, symbols, self.config.loss, step)
+                (losses.total / max(1, losses.frames) / len(subnets)).backward()
+            self.passes += 1
+            self.meter.add(kind, losses)
+            if losses.not_finite:
+                logging.warning(f"step {step}: {len(losses.not_finite)} utterance(s) with a loss that is not finite left out")
+        self.processes.average_gradients(self.parameters)
+        norm = nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], t.clip_norm)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        else:
+            logging.warning(f"step {step}: gradient norm {norm.item()}, step left out")
+        self.meter.add_step(lr, norm.item())
+
+    def _valid_cuts(self):
+        sets = [s for s in self.corpus.evaluation_sets() if s.startswith("dev")]
+        if not sets:
+            raise UserError(f"{self.corpus.data_dir}/fbank: no dev set to validate on")
+        each = max(1, self.config.train.valid_utterances // len(sets))
+        cuts = [cut for s in sets for cut in self.corpus.cuts(s).subset(first=min(each, len(self.corpus.cuts(s))))]
+        return type(self.corpus.cuts(sets[0])).from_cuts(cuts)
+
+    @torch.no_grad()
+    def _validate(self, cuts) -> None:
+        """Loss per frame on the dev sets at both ends of the range."""
+        self.model.eval()
+        values: Dict[str, float] = {}
+        for kind, spec in (("max", self.net.largest()), ("min", self.net.smallest())):
+            total, frames = 0.0, 0
+            with self.net.active(spec):
+                for batch in evaluation_loader(cuts, self.config.data.max_duration * 4):
+                    features, lengths, symbols = unpack_batch(batch, self.corpus, self.device)
+                    losses = compute_loss(self.model, features, lengths, symbols, self.config.loss, 10**9)
+                    total, frames = total + losses.pruned, frames + losses.frames
+            values[kind] = total / max(1, frames)
+        self.model.train()
+        self.meter.report_validation(self.epoch, self.step, values)
+
+    def _save(self, path: Path, next_epoch: bool = False) -> None:
+        if self.processes.is_first:
+            state = {
+                "model": self.model.state_dict(),
+                "model_avg": self.average.state,
+                "averaged_until": self.averaged_until,
+                "omni": self.net.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.schedule.state_dict(),
+                "grad_scaler": {},
+                "sampler": {"epoch": self.epoch + 1, "batch": 0, "seen": 0.0} if next_epoch
+                else {"epoch": self.epoch, "batch": self.batch, "seen": self.seen},
+                "cur_epoch": self.epoch,
+                "batch_idx_train": self.step,
+                "average_period": self.config.train.average_period,
+                "passes": self.passes,
+                "train_seconds": self.seconds,
+                "world_size": self.processes.world_size,
+                "loss_backend": BACKEND,
+                "config_key": self.config.training_key(),
+            }
+            ckpt.save_checkpoint(path, state)
+        self.processes.barrier()
+
+    def _resume(self, start_epoch: int, start_batch: int) -> None:
+        if start_batch:
+            path = self.exp_dir / f"checkpoint-{start_batch}.pt"
+        elif start_epoch == 1:
+            return
+        elif start_epoch:
+            path = self.exp_dir / f"epoch-{start_epoch - 1}.pt"
+        else:
+            path = ckpt.newest_checkpoint(self.exp_dir)
+            if path is None:
+                return
+        state = ckpt.load_checkpoint(path, self.device)
+        ckpt.check_key(state, self.config.training_key(), path)
+        self.model.load_state_dict(state["model"])
+        self.net.load_state_dict(state["omni"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.state = state["model_avg"]
+        self.averaged_until = state["averaged_until"]
+        self.epoch, self.batch, self.seen = (state["sampler"][name] for name in ("epoch", "batch", "seen"))
+        self.step, self.passes, self.seconds = state["batch_idx_train"], state["passes"], state["train_seconds"]
+        logging.info(f"going on from {path}: epoch {self.epoch}, batch {self.batch}, step {self.step}")
+        if self.batch and state["world_size"] != self.processes.world_size:
+            raise UserError(f"{path}: saved within an epoch by {state['world_size']} processes, these are "
+                            f"{self.processes.world_size}: go on from a whole epoch with --start-epoch {self.epoch}")
+
+
+def _log_to(path: Path, processes: Processes) -> None:
+    """Log lines of the first process to the terminal and to `path`, of the others to files of their own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not processes.is_first:
+        path = path.with_name(f"{path.stem}-{processes.rank}.log")
+    handlers: List[logging.Handler] = [logging.FileHandler(path)]
+    handlers[0].setLevel(logging.DEBUG)
+    if processes.is_first:
+        handlers.append(logging.StreamHandler())
+        handlers[1].setLevel(logging.INFO)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
+    logging.getLogger().setLevel(logging.DEBUG)
+    for noisy in ("matplotlib", "numba", "h5py"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

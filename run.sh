@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# One training, every size: from an empty machine to tables of word error rate per sparsity. ./run.sh --help
+set -eou pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+stage=0
+stop_stage=6
+corpus=mini
+download_dir=
+data_dir=
+exp_dir=
+config=
+num_epochs=
+max_duration=
+sparsities="0 0.5 0.7 0.8 0.9"
+nj=$(nproc 2>/dev/null || echo 2)
+world_size=1
+seed=42
+mini_scale=1.0
+skip_bad=0
+full_libri=0
+fbank=auto
+python=
+set_args=()
+
+recipe=egs/librispeech/omni_sparsity
+recipe_module=egs.librispeech.omni_sparsity
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+
+help() {
+  cat <<'EOF'
+usage: ./run.sh [--name value]...     all stages on the synthetic corpus `mini`, on two cores and no GPU
+
+  stage        what it makes                                                    minutes (mini, two cores)
+  environment  .venv with the pinned stack, kaldifeat built                     @ENV@
+  0 corpus     speech in LibriSpeech layout, lhotse manifests, validated        @S0@
+  1 features   80-bin fbank, speed perturbation, noise                          @S1@
+  2 lang       sentencepiece BPE                                                @S2@
+  3 train      the supernet, k2 pruned RNN-T loss                               @S3@
+  4 subnets    averaged checkpoint, one sub-network a sparsity                  @S4@
+  5 decode     every dev and test set x sparsity                                @S5@
+  6 report     results.json RESULTS.md pareto.png report.html                   @S6@
+
+  --stage N --stop-stage N   first and last stage                               (0 6)
+  --corpus C                 mini | mini_librispeech | librispeech              (mini)
+  --download-dir DIR         a corpus that is there, or where it goes           (download/C)
+  --data-dir DIR             manifests, features, lang                          (data/C)
+  --exp-dir DIR              checkpoints, logs, results                         (exp/C)
+  --config FILE              configuration of model and training                (conf/ by corpus)
+  --set section.name=value   change one setting of it; may be repeated
+  --num-epochs N --max-duration S   epochs; seconds of audio in a batch         (configuration)
+  --sparsities "S S ..."     shares of zeros, 0 to below 1                      (0 0.5 0.7 0.8 0.9)
+  --nj N                     processes for data                                 (cores)
+  --world-size N             processes for training (torchrun)                  (1)
+  --full-libri 0|1           librispeech: 100 or 960 hours                      (0)
+  --skip-bad 0|1             leave broken utterances out instead of stopping    (0)
+  --fbank B                  auto | kaldifeat | lhotse                          (auto)
+  --seed N --mini-scale X    of the mini corpus (0.02: a toy, for tests)        (42 1.0)
+  --python PATH              use this Python, make no .venv
+Every stage skips what is whole and goes on from where it was stopped.
+EOF
+}
+
+fail() {
+  echo "error: $*" >&2
+  exit 2
+}
+
+log() {
+  echo "$(date '+%Y-%m-%d %H:%M:%S') $*"
+}
+
+# ---- options ---------------------------------------------------------------------------------------------------
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) help; exit 0 ;;
+    --set) [ $# -ge 2 ] || fail "--set wants section.name=value"; set_args+=(--set "$2"); shift 2 ;;
+    --stage | --stop-stage | --corpus | --download-dir | --data-dir | --exp-dir | --config | --num-epochs | \
+      --max-duration | --sparsities | --nj | --world-size | --seed | --mini-scale | --skip-bad | --full-libri | \
+      --fbank | --python)
+      [ $# -ge 2 ] || fail "$1 wants a value (./run.sh --help)"
+      name=${1#--}
+      printf -v "${name//-/_}" %s "$2"
+      shift 2
+      ;;
+    *) fail "unknown option $1 (./run.sh --help lists them)" ;;
+  esac
+done
+
+whole() { [[ $2 =~ ^[0-9]+$ ]] || fail "$1 $2: want a whole number"; }
+whole --stage "$stage"; whole --stop-stage "$stop_stage"; whole --nj "$nj"; whole --seed "$seed"
+whole --world-size "$world_size"
+[ "$stage" -le 6 ] || fail "--stage $stage: stages are 0 to 6"
+[ "$stop_stage" -le 6 ] || fail "--stop-stage $stop_stage: stages are 0 to 6"
+[ "$stage" -le "$stop_stage" ] || fail "--stage $stage is after --stop-stage $stop_stage"
+[ "$nj" -ge 1 ] || fail "--nj $nj: want at least 1"
+[ "$world_size" -ge 1 ] || fail "--world-size $world_size: want at least 1"
+for flag in skip_bad full_libri; do
+  [[ ${!flag} =~ ^[01]$ ]] || fail "--${flag/_/-} ${!flag}: want 0 or 1"
+done
+case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
+case $corpus in
+  mini) default_config=mini ;;
+  mini_librispeech) default_config=librispeech-mini ;;
+  librispeech) default_config=librispeech-100h; [ "$full_libri" = 0 ] || default_config=librispeech ;;
+  *) fail "--corpus $corpus: want mini, mini_librispeech or librispeech" ;;
+esac
+: "${download_dir:=download/$corpus}" "${data_dir:=data/$corpus}" "${exp_dir:=exp/$corpus}"
+: "${config:=$recipe/conf/$default_config.yaml}"
+[ -f "$config" ] || fail "--config $config: no such file"
+[ -z "$num_epochs" ] || { whole --num-epochs "$num_epochs"; set_args+=(--set "train.num_epochs=$num_epochs"); }
+[ -z "$max_duration" ] || set_args+=(--set "data.max_duration=$max_duration")
+
+# ---- environment -----------------------------------------------------------------------------------------------
+if [ -z "$python" ] && [ -n "${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" ] && python -c 'import k2, lhotse' 2>/dev/null; then
+  python=$(command -v python)
+fi
+if [ -z "$python" ]; then
+  tools/setup_env.sh --venv .venv
+  python=.venv/bin/python
+fi
+[ -x "$(command -v "$python")" ] || fail "--python $python: not a program"
+settings=(--config "$config" ${set_args[@]+"${set_args[@]}"})
+# Says what is wrong with a setting or a sparsity now, not after an hour of training.
+vocab_size=$("$python" -m "$recipe_module.config" "${settings[@]}" --sparsities "$sparsities" --print model.vocab_size)
+
+# ---- stages ----------------------------------------------------------------------------------------------------
+mkdir -p "$exp_dir/log" "$data_dir" || fail "$exp_dir or $data_dir cannot be made"
+
+# run NUMBER COMMAND...: standard output also goes to the log; so does standard error, unless it is a terminal that
+# shows progress bars.
+run() {
+  local log_file=$exp_dir/log/stage$1.log
+  shift
+  echo "# $*" >>"$log_file"
+  if [ -t 2 ]; then
+    "$@" | tee -a "$log_file"
+  else
+    { "$@" 2>&1 1>&3 | tee -a "$log_file" >&2; } 3>&1 | tee -a "$log_file"
+  fi
+}
+
+# done_already FILE KEY: whether a data stage ended with the settings KEY. Data of other settings are never overwritten.
+done_already() {
+  [ -f "$1" ] || return 1
+  [ "$(cat "$1")" = "$2" ] || fail "$data_dir was made with other settings ($(cat "$1"); now: $2): remove it or give another --data-dir"
+}
+
+mark() {
+  printf '%s\n' "$2" >"$1.tmp"
+  mv "$1.tmp" "$1"
+}
+
+wanted() {
+  [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]
+}
+
+corpus_key="corpus=$corpus download_dir=$download_dir skip_bad=$skip_bad"
+[ "$corpus" != mini ] || corpus_key+=" seed=$seed mini_scale=$mini_scale"
+[ "$corpus" != librispeech ] || corpus_key+=" full_libri=$full_libri"
+fbank_key="fbank=$fbank"
+
+if wanted 0; then
+  if done_already "$data_dir/.stage0" "$corpus_key"; then
+    log "stage 0: $data_dir/manifests is there"
+  else
+    log "stage 0: corpus $corpus"
+    if [ "$corpus" = mini ]; then
+      run 0 "$python" -m local.synthesize_mini --download-dir "$download_dir" --seed "$seed" --nj "$nj" --scale "$mini_scale"
+    fi
+    run 0 "$python" -m local.prepare_corpus --corpus "$corpus" --download-dir "$download_dir" --data-dir "$data_dir" \
+      --nj "$nj" --skip-bad "$skip_bad" --full-libri "$full_libri"
+    mark "$data_dir/.stage0" "$corpus_key"
+  fi
+fi
+
+if wanted 1; then
+  if done_already "$data_dir/.stage1" "$fbank_key"; then
+    log "stage 1: $data_dir/fbank is there"
+  else
+    log "stage 1: features"
+    run 1 "$python" -m local.compute_fbank --data-dir "$data_dir" --download-dir "$download_dir" --nj "$nj" \
+      --backend "$fbank"
+    mark "$data_dir/.stage1" "$fbank_key"
+  fi
+fi
+
+if wanted 2; then
+  lang_dir=$data_dir/lang_bpe_$vocab_size
+  if [ -f "$lang_dir/bpe.model" ] && [ -f "$lang_dir/tokens.txt" ]; then
+    log "stage 2: $lang_dir is there"
+  else
+    log "stage 2: lang"
+    run 2 "$python" -m local.train_bpe --data-dir "$data_dir" --vocab-size "$vocab_size" --lang-dir "$lang_dir"
+  fi
+fi
+
+if wanted 3; then
+  log "stage 3: train"
+  launch=("$python" -m)
+  [ "$world_size" = 1 ] || launch=("$python" -m torch.distributed.run --standalone --nproc_per_node "$world_size" -m)
+  run 3 "${launch[@]}" "$recipe_module.train" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir"
+fi
+
+if wanted 4; then
+  log "stage 4: subnets"
+  run 4 "$python" -m "$recipe_module.subnets" "${settings[@]}" --exp-dir "$exp_dir" --sparsities "$sparsities"
+fi
+
+if wanted 5; then
+  log "stage 5: decode"
+  run 5 "$python" -m "$recipe_module.decode" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir"
+fi
+
+if wanted 6; then
+  log "stage 6: report"
+  run 6 "$python" -m tools.report --exp-dir "$exp_dir" --data-dir "$data_dir"
+fi
+log "done"
