@@ -1,12 +1,13 @@
 """Word errors counted by hand, and icefall's three files to the letter."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from egs.librispeech.omni_sparsity import scoring
 from tools.errors import UserError
 
-# One of each: SIR deleted, EDISON substituted, TWO words inserted at the end, and an utterance without errors.
+# SIR deleted, EDISON substituted, two words inserted at the end, and an utterance without errors.
 RESULTS = [
     ("84-2-0001", "FOR THE FIRST DAY SIR I THINK".split(), "FOR THE FIRST DAY I THINK".split()),
     ("84-1-0000", "THE ASSOCIATION OF EDISON".split(), "THE ASSOCIATION OF ADDISON".split()),
@@ -28,7 +29,8 @@ RECOGS = """\
 ERRS = """\
 %WER = 28.57
 Errors: 2 insertions, 1 deletions, 1 substitutions, over 14 reference words (12 correct)
-Search below for sections starting with PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, PER-WORD STATS:
+Search below for sections starting with PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, \
+PER-WORD STATS:
 
 PER-UTT DETAILS: corr or (ref->hyp)\x20\x20
 84-1-0000:\tTHE ASSOCIATION OF (EDISON->ADDISON)
@@ -167,11 +169,14 @@ def test_no_reference_word_is_refused_and_nothing_is_written(tmp_path):
     assert list(tmp_path.rglob("*.txt")) == []
 
 
-@pytest.mark.parametrize("results", [
-    [("a", ["X"], ["X"]), ("a", ["X"], ["X"])],
-    [("a", "X Y", ["X"])],
-    [("a", ["X", ""], ["X"])],
-])
+@pytest.mark.parametrize(
+    "results",
+    [
+        [("a", ["X"], ["X"]), ("a", ["X"], ["X"])],
+        [("a", "X Y", ["X"])],
+        [("a", ["X", ""], ["X"])],
+    ],
+)
 def test_wrong_calls_are_refused(tmp_path, results):
     with pytest.raises(ValueError):
         scoring.save_results(tmp_path, "test-clean", "x", results)

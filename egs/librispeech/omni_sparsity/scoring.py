@@ -1,25 +1,26 @@
 """Word errors, and the three files in which icefall keeps them.
 
-    score = scoring.save_results("exp/mini/greedy_search", "test-clean", "epoch-30-avg-5-sparsity-0.5", results)
+    suffix = "epoch-30-avg-5-sparsity-0.5"
+    score = scoring.save_results("exp/mini/greedy_search", "test-clean", suffix, results)
     logging.info("[test-clean] %s", score)
 
 writes, for results = [(cut_id, reference words, hypothesis words)]:
 
     recogs-test-clean-<suffix>.txt       reference and hypothesis of every utterance, sorted by id
-    errs-test-clean-<suffix>.txt         %WER, the alignment of every utterance, counts per word pair and per word
+    errs-test-clean-<suffix>.txt         %WER, every utterance's alignment, counts per word pair and per word
     wer-summary-test-clean-<suffix>.txt  one line: the decoding method and its WER
 
-The formats are those of icefall's `store_transcripts` and `write_error_stats` (icefall/utils.py), so that tools which
-read icefall's results read these. Alignment: `kaldialign.align`, all edits cost 1.
+The formats are those of icefall's `store_transcripts` and `write_error_stats` (icefall/utils.py), to the byte.
+Alignment: `kaldialign.align`, all edits cost 1.
 """
 
 from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Mapping, Sequence
 
 import kaldialign
 
@@ -132,8 +133,10 @@ def write_recogs(path: str | Path, results: Iterable[Result]) -> None:
 
 
 def read_recogs(path: str | Path) -> list[tuple[str, list[str], list[str]]]:
-    """Reads what `write_recogs` or icefall wrote: (cut id, reference words, hypothesis words), in the file's order.
+    """Reads what `write_recogs` or icefall wrote.
 
+    Returns:
+      (cut id, reference words, hypothesis words) of each utterance, in the file's order.
     Raises:
       UserError: the file is missing, or a line is not of that format.
     """
@@ -153,13 +156,17 @@ def read_recogs(path: str | Path) -> list[tuple[str, list[str], list[str]]]:
         except (SyntaxError, ValueError):
             good = False
         if not good or side in sides.setdefault(cut_id, {}):
-            raise UserError(f"{path}: line {number} is not `ID:<tab>ref=[...]` or `ID:<tab>hyp=[...]` of a new "
-                            f"utterance: delete the file and run stage 5 (decode) again")
+            raise UserError(
+                f"{path}: line {number} is not `ID:<tab>ref=[...]` or `ID:<tab>hyp=[...]` of a new "
+                f"utterance: delete the file and run stage 5 (decode) again"
+            )
         sides[cut_id][side] = [str(word) for word in value]
     for cut_id, found in sides.items():
         if len(found) != 2:
-            raise UserError(f"{path}: {cut_id} has no `{'hyp' if 'ref' in found else 'ref'}=` line: "
-                            f"delete the file and run stage 5 (decode) again")
+            raise UserError(
+                f"{path}: {cut_id} has no `{'hyp' if 'ref' in found else 'ref'}=` line: "
+                f"delete the file and run stage 5 (decode) again"
+            )
     return [(cut_id, found["ref"], found["hyp"]) for cut_id, found in sides.items()]
 
 
@@ -181,11 +188,14 @@ def write_errs(path: str | Path, results: Iterable[Result]) -> Score:
     aligned = [(cut_id, align(ref, hyp)) for cut_id, ref, hyp in results]
     score = score_pairs(pairs for _, pairs in aligned)
     if score.ref_words == 0:
-        raise UserError(f"{path}: {len(results)} utterances hold no reference word, so there is no word error rate")
+        raise UserError(
+            f"{path}: {len(results)} utterances hold no reference word, so there is no word error rate"
+        )
     lines = [
         f"%WER = {score.wer:.2f}",
-        f"Errors: {score.insertions} insertions, {score.deletions} deletions, {score.substitutions} substitutions, "
-        f"over {score.ref_words} reference words ({score.correct} correct)",
+        f"Errors: {score.insertions} insertions, {score.deletions} deletions, "
+        f"{score.substitutions} substitutions, over {score.ref_words} reference words "
+        f"({score.correct} correct)",
         "Search below for sections starting with PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, "
         "PER-WORD STATS:",
         "",
@@ -223,7 +233,7 @@ def _details(pairs: Sequence[Pair]) -> str:
 
 
 def _counts(pairs: Sequence[Pair]) -> list[str]:
-    """The four sections of counts, each with the most frequent first (ties: words backwards, as icefall sorts)."""
+    """The four sections of counts, the most frequent first (ties: words backwards, as icefall sorts)."""
     right = Counter(ref for ref, hyp in pairs if ref == hyp)
     wrong = Counter((ref, hyp) for ref, hyp in pairs if ref != hyp)
     subs = {pair: n for pair, n in wrong.items() if GAP not in pair}
@@ -255,7 +265,7 @@ def _counts(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _checked(path: str | Path, results: Iterable[Result]) -> list[tuple[str, list[str], list[str]]]:
-    """`results` as lists, sorted by id. Raises ValueError for what would make a wrong count without a word."""
+    """`results` as lists, sorted by id. Raises ValueError for what would quietly make a wrong count."""
     checked: dict[str, tuple[str, list[str], list[str]]] = {}
     for cut_id, ref, hyp in results:
         if cut_id in checked:
