@@ -1,0 +1,142 @@
+"""Makes the whole `mini` corpus, several speakers at a time, and goes on where a killed call stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Callable
+
+from local.mini.voices import SUBSETS, Speaker, speakers
+from local.progress import progress
+from tools.atomic import write_json, write_text
+from tools.errors import UserError, is_full_disk
+
+VERSION = 1  # raise it with any change of what is synthesised: a corpus of another version is not continued
+STAMP = "mini.json"
+Task = tuple[str, Callable, tuple]  # what is made (for messages), function, its arguments with the target last
+
+
+def build(folder: Path, seed: int, scale: float, jobs: int) -> int:
+    """Makes what `folder` still lacks.
+
+    Args:
+        folder: the corpus; its children are the subsets and noise/.
+        seed: decides everything that is random.
+        scale: size, 1.0 is the whole corpus.
+        jobs: processes at a time; changes no byte of the result.
+
+    Returns:
+        How many speakers and noise recordings were made; 0 when all was there.
+
+    Raises:
+        UserError: `folder` holds another corpus, or one of another seed, scale or version.
+    """
+    _claim(folder, {"corpus": "mini", "version": VERSION, "seed": seed, "scale": scale})
+    cast = speakers(seed, scale)
+    tasks = _missing(folder, cast, seed, scale)
+    if tasks:
+        for left in folder.glob("*/.tmp-*"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        _run(tasks, jobs)
+    if tasks or not (folder / "SPEAKERS.TXT").is_file():
+        write_text(folder / "SPEAKERS.TXT", _speakers_file(cast))
+    return len(tasks)
+
+
+def _missing(folder: Path, cast: list[Speaker], seed: int, scale: float) -> list[Task]:
+    """What has to be made still: every file or speaker's folder is whole or absent."""
+    from local.mini import speaker as making
+
+    tasks: list[Task] = []
+    for who in cast:
+        target = folder / who.subset / str(who.id)
+        if not target.is_dir():
+            tasks.append((f"speaker {who.id}", making.make_speaker, (who, seed, target)))
+    for kind in making.NOISES:
+        target = folder / "noise" / f"{kind}.flac"
+        if not target.is_file():
+            tasks.append((f"noise {kind}", making.make_noise, (kind, seed, scale, target)))
+    return tasks
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a call of `build` for `folder` began and did not end."""
+    stamp = _read(folder / STAMP)
+    if not stamp or stamp.get("version") != VERSION:
+        return False
+    return bool(_missing(folder, speakers(stamp["seed"], stamp["scale"]), stamp["seed"], stamp["scale"]))
+
+
+def _read(stamp: Path) -> dict | None:
+    try:
+        return json.loads(stamp.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _claim(folder: Path, stamp: dict) -> None:
+    """Writes the stamp of an empty folder; refuses a folder whose stamp differs or that holds something else."""
+    path = folder / STAMP
+    if path.is_file():
+        found = _read(path)
+        if found != stamp:
+            raise UserError(
+                f"{folder} holds a mini corpus made with {found}, not with {stamp}: "
+                "give another --download-dir, or delete that folder"
+            )
+    elif any((folder / name).exists() for name in (*SUBSETS, "noise", "LibriSpeech")):
+        raise UserError(f"{folder} holds a corpus that is not ours (no {STAMP}): give another --download-dir")
+    else:
+        write_json(path, stamp)
+
+
+def _quietly_full(function: Callable, arguments: tuple) -> None:
+    """Runs in the fresh process: a full disk becomes its exit code, so that the parent can say it in one line."""
+    try:
+        function(*arguments)
+    except Exception as error:
+        if is_full_disk(error):
+            raise SystemExit(errno.ENOSPC) from None
+        raise
+
+
+def _run(tasks: list[Task], jobs: int) -> None:
+    """Runs each task in a fresh process, `jobs` at a time.
+
+    A fork server that has loaded this code but never eSpeak NG gives each process the same clean start at once.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["local.mini.speaker", "soundfile"])
+
+    def one(name: str, function: Callable, arguments: tuple) -> None:
+        process = context.Process(target=_quietly_full, args=(function, arguments), daemon=True)
+        process.start()
+        process.join()
+        if process.exitcode == errno.ENOSPC:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[-1]))
+        if process.exitcode:
+            raise RuntimeError(f"the process that makes {name} ended with code {process.exitcode}; its message is above")
+
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(one, *task) for task in tasks]
+        try:
+            for future in progress(as_completed(waiting), total=len(waiting), what="speakers"):
+                future.result()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
+
+
+def _speakers_file(cast: list[Speaker]) -> str:
+    """The list of voices, in the columns of LibriSpeech's SPEAKERS.TXT."""
+    lines = [";ID  |SUBSET           |MINUTES| VOICE"]
+    for who in cast:
+        how = f"{who.voice} pitch {who.pitch} rate {who.rate} range {who.pitch_range}"
+        lines.append(f"{who.id:<5}| {who.subset:<16}| {who.seconds / 60:<5.2f} | {how}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,106 @@
+"""Who speaks in the `mini` corpus, and in which subset.
+
+A voice is an eSpeak NG accent and variant with a pitch and a rate. dev-clean and test-clean have voices that training
+never heard but whose kind it knows: half of them a known variant with another accent, pitch and rate, half a variant of
+their own. dev-other and test-other have variants and accents of their own throughout.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+TRAIN_ACCENTS = ("en", "en-us", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan")
+OTHER_ACCENTS = ("en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
+
+# Left out: robots, whispers, and variants that hardly differ from another one.
+TRAIN_VARIANTS = (
+    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Lee Mario Michael Mike Nguyen Reed RicishayMax adam "
+    "anika announcer aunty belinda benjamin boris caleb david edward f1 f2 f4 grandma gustave ian john klatt2 "
+    "linda m1 m2 m3 m5 m7 michel miguel norbert quincy rob steph travis victor"
+).split()
+CLEAN_VARIANTS = {
+    "dev-clean": "f3 m4 mike2 Gene2 pablo max".split(),
+    "test-clean": "shelby robert steph2 m8 klatt4 marcelo".split(),
+}
+OTHER_VARIANTS = {
+    "dev-other": "f5 m6 klatt3 sandro iven3 edward2 RicishayMax2 pedro Storm steph3 antonio kaukovalta".split(),
+    "test-other": "zac grandpa klatt6 klatt5 iven4 ed RicishayMax3 paul Jacky Marco AnxiousAndy iven".split(),
+}
+
+SUBSETS = ("train-clean", "dev-clean", "dev-other", "test-clean", "test-other")
+_SECONDS = {"train-clean": 12000, "dev-clean": 1270, "dev-other": 1270, "test-clean": 1270, "test-other": 1270}
+_SPEAKERS = {"train-clean": 120, "dev-clean": 12, "dev-other": 12, "test-clean": 12, "test-other": 12}
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One voice and how much it says.
+
+    Args:
+        id: number, as in LibriSpeech; the thousands tell the subset.
+        subset: folder, such as "test-other".
+        voice: eSpeak NG accent+variant.
+        pitch: 0 to 99.
+        rate: words per minute.
+        pitch_range: 0 to 99.
+        seconds: speech to make, at least.
+    """
+
+    id: int
+    subset: str
+    voice: str
+    pitch: int
+    rate: int
+    pitch_range: int
+    seconds: float
+
+    @property
+    def split(self) -> str:
+        """Which sentences it says: "train", "dev" or "test"."""
+        return self.subset.split("-")[0]
+
+
+def _cast(subset: str, index: int) -> tuple[str, str]:
+    """Accent and variant of the `index`-th speaker of `subset`; no pair comes twice, here or in another subset."""
+    if subset == "train-clean":
+        lap, variant = divmod(index, len(TRAIN_VARIANTS))
+        return TRAIN_ACCENTS[(variant + 2 * lap) % 5], TRAIN_VARIANTS[variant]  # of 5 accents: +0, +2, +4
+    if subset.endswith("other"):
+        return OTHER_ACCENTS[index % len(OTHER_ACCENTS)], OTHER_VARIANTS[subset][index]
+    half = index // 2
+    if index % 2:
+        return TRAIN_ACCENTS[half % 5], CLEAN_VARIANTS[subset][half]
+    variant = 8 * half + (4 if subset == "test-clean" else 0)
+    return TRAIN_ACCENTS[(variant + (3 if subset == "test-clean" else 1)) % 5], TRAIN_VARIANTS[variant]
+
+
+def speakers(seed: int, scale: float) -> list[Speaker]:
+    """All speakers of the corpus.
+
+    Args:
+        seed: decides pitches and rates.
+        scale: 1.0 is the whole corpus; 0.02 a toy of about seven minutes with the same folders.
+
+    Returns:
+        Speakers in order of subset and number.
+    """
+    cast = []
+    for number, subset in enumerate(SUBSETS, start=1):
+        count = max(4 if subset == "train-clean" else 2, math.ceil(_SPEAKERS[subset] * min(scale, 1.0)))
+        for index in range(count):
+            accent, variant = _cast(subset, index)
+            rng = random.Random(f"{seed}|voice|{subset}|{index}")
+            cast.append(
+                Speaker(
+                    id=number * 1000 + index + 1,
+                    subset=subset,
+                    voice=f"{accent}+{variant}",
+                    pitch=rng.randint(25, 75),
+                    rate=rng.randint(130, 215),
+                    pitch_range=rng.randint(25, 75),
+                    seconds=_SECONDS[subset] * scale / count,
+                )
+            )
+    return cast
