@@ -10,7 +10,7 @@ writes, for results = [(cut_id, reference words, hypothesis words)]:
     errs-test-clean-<suffix>.txt         %WER, every utterance's alignment, counts per word pair and per word
     wer-summary-test-clean-<suffix>.txt  one line: the decoding method and its WER
 
-The formats are those of icefall's `store_transcripts` and `write_error_stats` (icefall/utils.py), to the byte.
+The formats are those of icefall's `store_transcripts` and `write_error_stats` (icefall/utils.py).
 Alignment: `kaldialign.align`, all edits cost 1.
 """
 

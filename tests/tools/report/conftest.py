@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -141,16 +142,16 @@ def _write_cuts(root: Path, data_dir: Path, test_set: str, ids: list[str]) -> No
             out.write(json.dumps(cut) + "\n")
 
 
-@pytest.fixture
-def experiment(tmp_path):
-    """(exp_dir, data_dir) of a small whole experiment, to do with as a test likes."""
-    return fabricate(tmp_path)
-
-
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """The same, made once: only to read."""
+    """(exp_dir, data_dir) of a small whole experiment, only to read."""
     return fabricate(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def experiment(whole, tmp_path):
+    """The same with an exp_dir to do with as a test likes."""
+    return Path(shutil.copytree(whole[0], tmp_path / "exp" / "mini")), whole[1]
 
 
 @pytest.fixture

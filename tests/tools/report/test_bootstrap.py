@@ -35,6 +35,11 @@ def test_shrinks_with_the_root_of_the_utterances():
     assert (high16 - low16) / (high - low) == pytest.approx(1 / 4, rel=0.05)
 
 
+def test_a_hundred_tosses():
+    """One word an utterance: the resamples are binomial(100, 1/2) with 95% between 40 and 60."""
+    assert bootstrap.interval([0, 1] * 50, [1] * 100) == (40.0, 60.0)
+
+
 def test_two_utterances_by_hand():
     """Four equally likely resamples: 0, 50, 50 and 100 percent."""
     assert bootstrap.interval([0, 4], [4, 4]) == (0.0, 100.0)

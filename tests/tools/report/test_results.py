@@ -82,6 +82,12 @@ def test_decodings_of_earlier_runs_are_left_out(experiment, make):
     assert [entry.row for entry in results.collect(exp_dir)] == before
 
 
+def test_a_sparsity_is_found_again_despite_floating_point(tmp_path, make):
+    exp_dir, _ = make.experiment(tmp_path, sets=(), sparsities=(0.3,))
+    make.decoding(exp_dir, "test-clean", 0.1 + 0.2, [("a", ["A"], ["A"])])
+    assert [entry.row["sparsity"] for entry in results.collect(exp_dir)] == [0.3]
+
+
 def test_two_names_for_one_result_count_once_and_two_results_are_refused(experiment, make):
     exp_dir, _ = experiment
     before = results.collect(exp_dir)
