@@ -1,5 +1,5 @@
-"""Checks a corpus in LibriSpeech layout: every transcript has its sound, every sound its transcript, and every FLAC
-decodes to what it promises. Needs soundfile only; runs a chapter at a time in several processes."""
+"""Checks a corpus in LibriSpeech layout: every transcript has its sound, every sound its transcript, and
+every FLAC decodes to what it promises. Needs soundfile only; a chapter is a unit of work for a process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Chapter:
 
 
 def chapters(subset: Path) -> list[Path]:
-    """The folders beneath `subset` that hold transcripts or FLAC files, sorted; hidden ones are passed over."""
+    """The folders beneath `subset` that hold transcripts or FLAC files, sorted; hidden ones do not count."""
     found = []
     for folder, children, files in os.walk(subset, followlinks=True):
         children[:] = [child for child in children if not child.startswith(".")]
@@ -128,8 +128,9 @@ def check_flac(path: Path) -> tuple[int, Problem | None]:
         return 0, Problem("audio that does not decode", name, path, f"{len(samples)} of {promised} samples")
     with open(path, "rb") as file:
         head = file.read(42)
-    checksum = head[26:42]  # of STREAMINFO, FLAC's first block: MD5 of the samples; zeros where the encoder set none
-    if sixteen_bits and head[:4] == b"fLaC" and any(checksum) and hashlib.md5(samples.tobytes()).digest() != checksum:
+    # In STREAMINFO, FLAC's first block: the MD5 of the samples, or zeros where the encoder set none.
+    checksum = head[26:42] if head[:4] == b"fLaC" and sixteen_bits else b""
+    if any(checksum) and hashlib.md5(samples.tobytes()).digest() != checksum:
         return 0, Problem("audio that does not decode", name, path, "its samples do not match its checksum")
     return len(samples), None
 

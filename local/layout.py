@@ -1,4 +1,4 @@
-"""Where a corpus lies: finds the subsets of a folder in LibriSpeech layout, and downloads LibriSpeech if asked to."""
+"""Where a corpus lies: finds the subsets of a folder in LibriSpeech layout, or downloads LibriSpeech."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def parts(corpus: str, full_libri: bool) -> tuple[str, ...]:
 
 
 def find_subsets(download_dir: Path) -> list[Path]:
-    """The subset folders (train*, dev*, test* with speaker/chapter/ beneath) of `download_dir` or its LibriSpeech/."""
+    """The subsets (train*, dev*, test* with speaker/chapter/ beneath) of `download_dir` or its child."""
     for root in (download_dir, download_dir / "LibriSpeech"):
         if root.is_dir():
-            subsets = [path for path in sorted(root.iterdir()) if path.name.startswith(KINDS) and _is_subset(path)]
+            named = (path for path in sorted(root.iterdir()) if path.name.startswith(KINDS))
+            subsets = [path for path in named if _is_subset(path)]
             if subsets:
                 return subsets
     return []
@@ -66,22 +67,24 @@ def locate(corpus: str, download_dir: Path, full_libri: bool) -> list[Path]:
 
         if not occupied or unfinished(download_dir):
             raise UserError(
-                f"{download_dir} holds no whole mini corpus: run python -m local.synthesize_mini --download-dir "
-                f"{download_dir} first, it makes what is missing"
+                f"{download_dir} holds no whole mini corpus: run python -m local.synthesize_mini "
+                f"--download-dir {download_dir} first, it makes what is missing"
             )
     if corpus != "mini" and (not occupied or (download_dir / _STARTED).is_file()):
         download(download_dir, parts(corpus, full_libri))
     subsets = find_subsets(download_dir)
     if not subsets:
         raise UserError(
-            f"{download_dir} is not in LibriSpeech layout: neither it nor its LibriSpeech/ has a folder such as "
-            "train-clean-100/<speaker>/<chapter>/ with .flac and .trans.txt files; give --download-dir the right one"
+            f"{download_dir} is not in LibriSpeech layout: neither it nor its LibriSpeech/ has a folder "
+            "such as train-clean-100/<speaker>/<chapter>/ with .flac and .trans.txt files; give --download-dir "
+            "the right one"
         )
     for kind in KINDS:
         if not any(path.name.startswith(kind) for path in subsets):
             names = ", ".join(path.name for path in subsets)
             raise UserError(
-                f"{subsets[0].parent} has {names} but no {kind} set: one folder each of train*, dev* and test* is needed"
+                f"{subsets[0].parent} has {names} but no {kind} set: one folder each of train*, dev* and "
+                "test* is needed"
             )
     if corpus == "librispeech" and not full_libri and any(path.name == "train-clean-100" for path in subsets):
         subsets = [path for path in subsets if path.name not in ("train-clean-360", "train-other-500")]
@@ -109,8 +112,8 @@ def download(download_dir: Path, names: tuple[str, ...]) -> None:
             download_librispeech(download_dir, dataset_parts=name)
         except (tarfile.ReadError, EOFError) as error:
             raise UserError(
-                f"{download_dir / name}.tar.gz does not unpack ({error}): run the same command again, it downloads the "
-                "rest; if that does not help, delete the file"
+                f"{download_dir / name}.tar.gz does not unpack ({error}): run the same command again, it "
+                "downloads the rest; if that does not help, delete the file"
             ) from error
         except OSError as error:  # urllib's errors and timeouts are OSErrors
             if is_full_disk(error):
@@ -125,7 +128,7 @@ def download(download_dir: Path, names: tuple[str, ...]) -> None:
 
 
 def _forget_if_nothing_came(download_dir: Path, name: str) -> None:
-    """After a failed first download, leaves `download_dir` as if it had never begun: it can then take a copy by hand."""
+    """After a failed first download, leaves `download_dir` as it was: it can then take a copy by hand."""
     archive = download_dir / f"{name}.tar.gz"
     if archive.is_file() and archive.stat().st_size == 0:
         archive.unlink()
@@ -140,7 +143,7 @@ def _reason(error: OSError) -> str:
 
 
 def fingerprint(subsets: list[Path]) -> str:
-    """A digest that changes when a file beneath `subsets` comes, goes, or changes in size or time of writing."""
+    """A digest that changes when a file beneath `subsets` comes, goes, or changes in size or time."""
     digest = hashlib.sha256()
     for subset in subsets:
         for folder, children, _ in os.walk(subset, followlinks=True):

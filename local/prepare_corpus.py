@@ -2,9 +2,9 @@
 
     python -m local.prepare_corpus --corpus mini --download-dir download/mini --data-dir data/mini
 
-The rule for what is bad (FLAC that does not decode, is not 16 kHz or not mono; an empty transcript; text without audio;
-audio without text): nothing is written and the first offender is named; with --skip-bad 1 each is named in
-<data-dir>/manifests/left_out.txt, counted on the terminal, and left out.
+The rule for what is bad (FLAC that does not decode, is not 16 kHz or not mono; an empty transcript; text
+without audio; audio without text): nothing is written and the first offender is named; with --skip-bad 1
+each is named in <data-dir>/manifests/left_out.txt, counted on the terminal, and left out.
 """
 
 from __future__ import annotations
@@ -22,15 +22,20 @@ from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
 
 CORPORA = ("mini", "mini_librispeech", "librispeech")
+PARTS = ("recordings", "supervisions")
 STAMP = "prepared.json"
 LEFT_OUT = "left_out.txt"
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", choices=CORPORA, default="mini")
-    parser.add_argument("--download-dir", type=Path, help="holds the subsets, or LibriSpeech/ (download/<corpus>)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--corpus", default="mini", help=" | ".join(CORPORA))
+    parser.add_argument(
+        "--download-dir", type=Path, help="holds the subsets, or LibriSpeech/ (download/<corpus>)"
+    )
     parser.add_argument("--data-dir", type=Path, help="manifests/ appears in it (data/<corpus>)")
     parser.add_argument("--nj", type=int, default=2, help="processes that check audio")
     parser.add_argument("--skip-bad", type=int, choices=(0, 1), default=0, help="1: leave out what is bad")
@@ -54,7 +59,11 @@ def prepare(subsets: list[Path], manifests: Path, jobs: int, skip_bad: bool) -> 
         UserError: something is bad and `skip_bad` is false, or nothing is left of a subset.
     """
     stamp = manifests / STAMP
-    state = {"fingerprint": fingerprint(subsets), "folders": [str(path) for path in subsets], "skip_bad": skip_bad}
+    state = {
+        "fingerprint": fingerprint(subsets),
+        "folders": [str(path) for path in subsets],
+        "skip_bad": skip_bad,
+    }
     table = _read_stamp(stamp, state)
     if table is not None:
         return table
@@ -63,17 +72,23 @@ def prepare(subsets: list[Path], manifests: Path, jobs: int, skip_bad: bool) -> 
         raise UserError(_refusal(problems))
     empty = next((subset for subset in subsets if not lines[subset]), None)
     if empty is not None:
-        first = next(p for p in problems if empty in p.file.parents)
-        raise UserError(f"nothing is left of {empty} without what is bad, first: {first}")
+        bad = [problem for problem in problems if empty in problem.file.parents]
+        why = (
+            f"nothing is left of it without what is bad, first: {bad[0]}"
+            if bad
+            else "its transcripts are empty"
+        )
+        raise UserError(f"{empty} has no utterance: {why}")
     made = {subset: _manifests(subset, lines[subset], jobs) for subset in subsets}
 
     manifests.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    for old in manifests.glob("librispeech_*.jsonl.gz"):  # of a subset that is gone: later stages take all they find
-        if not any(old.name == _name(part, subset) for part in ("recordings", "supervisions") for subset in subsets):
+    names = {_name(part, subset) for subset in subsets for part in PARTS}
+    for old in manifests.glob("librispeech_*.jsonl.gz"):
+        if old.name not in names:  # of a subset that is gone: later stages take all they find
             old.unlink()
-    for subset, (recordings, supervisions) in made.items():
-        for part, items in (("recordings", recordings), ("supervisions", supervisions)):
+    for subset, sets in made.items():
+        for part, items in zip(PARTS, sets):
             with atomic(manifests / _name(part, subset)) as beside:
                 items.to_file(beside)
     write_text(manifests / LEFT_OUT, "".join(f"{problem.utterance}\t{problem}\n" for problem in problems))
@@ -92,7 +107,7 @@ def _read_stamp(stamp: Path, state: dict) -> dict | None:
         found = json.loads(stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    names = [_name(part, Path(f)) for f in state["folders"] for part in ("recordings", "supervisions")]
+    names = [_name(part, Path(folder)) for folder in state["folders"] for part in PARTS]
     if any(found.get(key) != value for key, value in state.items()):
         return None
     return found["table"] if all((stamp.parent / name).is_file() for name in names) else None
@@ -110,7 +125,8 @@ def _check(subsets: list[Path], jobs: int) -> tuple[dict[Path, list[str]], list[
             name = line.split(maxsplit=1)[0]
             # lhotse finds the sound of a-b-c in <subset>/a/b/; and ids must be unique for it.
             if subset.joinpath(*name.split("-")[:-1]) != folder or name in seen:
-                kind = "utterance of the same name elsewhere" if name in seen else "utterance in a folder of another name"
+                where = "of the same name elsewhere" if name in seen else "in a folder of another name"
+                kind = f"utterance {where}"
                 problems.append(Problem(kind, name, folder / f"{name}.flac", str(seen.get(name, ""))))
                 continue
             seen[name] = folder
@@ -129,8 +145,9 @@ def _refusal(problems: list[Problem]) -> str:
 def _manifests(subset: Path, lines: list[str], jobs: int):
     """lhotse's recordings and supervisions of `lines`, fixed and validated as its prepare_librispeech does.
 
-    prepare_librispeech itself reads the .trans.txt files, so it would take in what has been left out, and it stops with
-    a traceback at an empty transcript; this is its inner function on the lines that are good.
+    prepare_librispeech itself reads the .trans.txt files, so it would take in what has been left out, and
+    it stops with a traceback at an empty transcript; this is its inner function on the lines that are
+    good.
     """
     from lhotse import RecordingSet, SupervisionSet, fix_manifests, validate_recordings_and_supervisions
     from lhotse.recipes.librispeech import parse_utterance
@@ -158,11 +175,12 @@ def _count(subset: Path, supervisions, problems: list[Problem]) -> dict:
 
 def show(table: dict[str, dict]) -> str:
     """The table as text, a line a subset."""
-    lines = [f"{'subset':<16} {'speakers':>8} {'utterances':>10} {'hours':>7} {'words':>8} {'distinct':>8} {'left out':>8}"]
+    columns = ("speakers", "utterances", "hours", "words", "distinct words", "left out")
+    lines = [f"{'subset':<16}" + "".join(f"{name:>15}" for name in columns)]
     for subset, row in table.items():
+        cells = (row[name.replace(" ", "_")] for name in columns)
         lines.append(
-            f"{subset:<16} {row['speakers']:>8} {row['utterances']:>10} {row['hours']:>7.2f} {row['words']:>8} "
-            f"{row['distinct_words']:>8} {row['left_out']:>8}"
+            f"{subset:<16}" + "".join(f"{c:>15.2f}" if isinstance(c, float) else f"{c:>15}" for c in cells)
         )
     return "\n".join(lines)
 
@@ -171,12 +189,15 @@ def show(table: dict[str, dict]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. `arguments` default to the command line's."""
     args = get_parser().parse_args(arguments)
+    if args.corpus not in CORPORA:
+        raise UserError(f"--corpus {args.corpus}: there are {', '.join(CORPORA)}")
     if args.nj < 1:
         raise UserError(f"--nj {args.nj}: at least one process is needed")
     logging.getLogger().setLevel(logging.ERROR)
     download_dir = args.download_dir or Path("download") / args.corpus
     manifests = (args.data_dir or Path("data") / args.corpus) / "manifests"
-    table = prepare(locate(args.corpus, download_dir, bool(args.full_libri)), manifests, args.nj, bool(args.skip_bad))
+    subsets = locate(args.corpus, download_dir, bool(args.full_libri))
+    table = prepare(subsets, manifests, args.nj, bool(args.skip_bad))
     print(show(table))
     left_out = sum(row["left_out"] for row in table.values())
     if left_out:

@@ -2,9 +2,9 @@
 
     python -m local.synthesize_mini --download-dir download/mini --seed 42 --nj 2
 
-At --scale 1.0: 3.3 hours of training speech by 120 voices, and 21 minutes by 12 others each in dev-clean, dev-other,
-test-clean and test-other; beside them noise/, recordings for noise augmentation. A second call finds all there; a killed
-call is continued.
+At --scale 1.0: 3.3 hours of training speech by 120 voices, and 21 minutes by 12 others each in dev-clean,
+dev-other, test-clean and test-other; beside them noise/, recordings for noise augmentation. A second call
+finds all there; a killed call is continued.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from tools.errors import UserError, cli
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--download-dir", type=Path, default=Path("download/mini"), help="where the corpus goes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--download-dir", type=Path, default=Path("download/mini"), help="where the corpus goes"
+    )
     parser.add_argument("--seed", type=int, default=42, help="decides every sentence, voice and sample")
     parser.add_argument("--nj", type=int, default=2, help="processes; changes no byte of the result")
     parser.add_argument("--scale", type=float, default=1.0, help="size: 0.02 is a toy, 1.0 the corpus")

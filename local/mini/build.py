@@ -18,7 +18,7 @@ from tools.errors import UserError, is_full_disk
 
 VERSION = 1  # raise it with any change of what is synthesised: a corpus of another version is not continued
 STAMP = "mini.json"
-Task = tuple[str, Callable, tuple]  # what is made (for messages), function, its arguments with the target last
+Task = tuple[str, Callable, tuple]  # what is made (for messages), function, arguments with the target last
 
 
 def build(folder: Path, seed: int, scale: float, jobs: int) -> int:
@@ -80,7 +80,7 @@ def _read(stamp: Path) -> dict | None:
 
 
 def _claim(folder: Path, stamp: dict) -> None:
-    """Writes the stamp of an empty folder; refuses a folder whose stamp differs or that holds something else."""
+    """Writes the stamp of an empty folder; refuses one whose stamp differs or that holds something else."""
     path = folder / STAMP
     if path.is_file():
         found = _read(path)
@@ -96,7 +96,7 @@ def _claim(folder: Path, stamp: dict) -> None:
 
 
 def _quietly_full(function: Callable, arguments: tuple) -> None:
-    """Runs in the fresh process: a full disk becomes its exit code, so that the parent can say it in one line."""
+    """Runs in the fresh process: a full disk becomes its exit code, which the parent can explain."""
     try:
         function(*arguments)
     except Exception as error:
@@ -108,7 +108,7 @@ def _quietly_full(function: Callable, arguments: tuple) -> None:
 def _run(tasks: list[Task], jobs: int) -> None:
     """Runs each task in a fresh process, `jobs` at a time.
 
-    A fork server that has loaded this code but never eSpeak NG gives each process the same clean start at once.
+    A fork server that has loaded this code but never eSpeak NG gives each the same clean start at once.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["local.mini.speaker", "soundfile"])
@@ -120,7 +120,9 @@ def _run(tasks: list[Task], jobs: int) -> None:
         if process.exitcode == errno.ENOSPC:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[-1]))
         if process.exitcode:
-            raise RuntimeError(f"the process that makes {name} ended with code {process.exitcode}; its message is above")
+            raise RuntimeError(
+                f"the process that makes {name} ended with code {process.exitcode}; its message is above"
+            )
 
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(one, *task) for task in tasks]

@@ -1,8 +1,10 @@
-"""What is said in the `mini` corpus: the commands and the words that fill them. Data only; grammar.py gives it rules.
+"""What is said in the `mini` corpus: the commands and the words that fill them. Data only; grammar.py
+gives it rules.
 
-A template is a line of capitals. `(A|B)` picks one wording; `{SLOT}` is filled from SLOTS. Only fillers count as parts
-of a combination (see grammar.py). Every template has two slots or more, or there would be nothing to combine. No two
-words of the vocabulary sound the same in all accents, except TO / TWO and FOR / FOUR, which no command list avoids.
+A template is a line of capitals. `(A|B)` picks one wording; `{SLOT}` is filled from SLOTS. Only fillers
+count as parts of a combination (see grammar.py). Every template has two slots or more, or there would be
+nothing to combine. Words that sound the same are avoided, except TO / TWO and FOR / FOUR; words that sound
+alike are sought (FIFTEEN / FIFTY, TUESDAY / THURSDAY, KITCHEN / CHICKEN, ANNA / HANNAH).
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ def _list(text: str) -> list[str]:
 
 
 SLOTS: dict[str, list[str]] = {
-    "ROOM": _list("KITCHEN, BATHROOM, BEDROOM, LIVING ROOM, DINING ROOM, GARAGE, HALLWAY, OFFICE, GARDEN, BASEMENT, "
-                  "ATTIC, BALCONY"),
+    "ROOM": _list(
+        "KITCHEN, BATHROOM, BEDROOM, LIVING ROOM, DINING ROOM, GARAGE, HALLWAY, OFFICE, GARDEN, BASEMENT, "
+        "ATTIC, BALCONY"
+    ),
     "DEVICE": _list("LIGHT, LAMP, FAN, HEATER, SPEAKER, CAMERA, RADIO, TELEVISION, ALARM, SCREEN"),
     "COVER": _list("BLINDS, CURTAINS, SHUTTERS, WINDOW, DOOR, GATE"),
     "COLOR": _list("RED, GREEN, BLUE, WHITE, ORANGE, YELLOW, PINK"),
@@ -49,25 +53,35 @@ SLOTS: dict[str, list[str]] = {
     "AMOUNT": [spell(n) for n in range(2, 61)],
     "SPAN": _list("SECONDS, MINUTES, HOURS"),
     "FOOD": _list("PASTA, RICE, CHICKEN, SOUP, COFFEE, TEA, CAKE"),
-    "NAME": _list("ANNA, HANNAH, DANIEL, JOHN, JOAN, MARY, HARRY, LARRY, PAUL, KATE, JAKE, PETER, SARAH, NINA, TINA, "
-                  "OLIVER"),
+    "NAME": _list(
+        "ANNA, HANNAH, DANIEL, JOHN, JOAN, MARY, HARRY, LARRY, PAUL, KATE, JAKE, PETER, SARAH, NINA, TINA, "
+        "OLIVER"
+    ),
     "RELATION": _list("MOTHER, FATHER, SISTER, BROTHER, DOCTOR, DENTIST, NEIGHBOR"),
     "PHONE": _list("AT HOME, AT WORK, ON THE MOBILE, ON VIDEO"),
     "NEWS": _list("I AM LATE, I AM ON MY WAY, I WILL CALL LATER, I MISSED THE BUS, THANK YOU"),
-    "PLACE": _list("AIRPORT, TRAIN STATION, HOSPITAL, LIBRARY, SCHOOL, SUPERMARKET, BANK, BEACH, PARK, MUSEUM, BAKERY"),
+    "PLACE": _list(
+        "AIRPORT, TRAIN STATION, HOSPITAL, LIBRARY, SCHOOL, SUPERMARKET, BANK, BEACH, PARK, MUSEUM, BAKERY"
+    ),
     "ROUTE": _list("AVOIDING TOLLS, AVOIDING HIGHWAYS, WITHOUT TRAFFIC, ON FOOT, OVER THE BRIDGE"),
-    "ITEM": _list("MILK, BUTTER, CHEESE, CHICKEN, RICE, TOMATOES, POTATOES, COFFEE, TEA, EGGS, "
-                  "CARROTS, PASTA, SALT, PEPPER, BEANS, PEACHES, PEARS"),
+    "ITEM": _list(
+        "MILK, BUTTER, CHEESE, CHICKEN, RICE, TOMATOES, POTATOES, COFFEE, TEA, EGGS, "
+        "CARROTS, PASTA, SALT, PEPPER, BEANS, PEACHES, PEARS"
+    ),
     "PACK": _list("BOTTLES OF, BAGS OF, BOXES OF, CANS OF, JARS OF, POUNDS OF"),
     "DAY": _list("MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY"),
-    "WHEN": _list("TODAY, TONIGHT, TOMORROW, THIS WEEKEND, ON MONDAY, ON TUESDAY, ON THURSDAY, ON SATURDAY, ON SUNDAY"),
+    "WHEN": _list(
+        "TODAY, TONIGHT, TOMORROW, THIS WEEKEND, ON MONDAY, ON TUESDAY, ON THURSDAY, ON SATURDAY, ON SUNDAY"
+    ),
     "SKY": _list("RAIN, SNOW, FOG, CLOUDS, FROST, WIND"),
     "ASK_SKY": _list("RAINY, FOGGY, CLOUDY, SUNNY, WINDY, COLD"),
     "CITY": _list("LONDON, PARIS, BERLIN, BOSTON, AUSTIN, OSLO, DUBLIN, DENVER, MADRID, LISBON"),
     "EVENT": _list("MEETING, LUNCH, DINNER, APPOINTMENT, PARTY, LESSON, FLIGHT, CONCERT"),
     "MACHINE": _list("OVEN, DISHWASHER, WASHING MACHINE, DRYER, KETTLE, TOASTER, COFFEE MACHINE, VACUUM"),
-    "TASK": _list("WATER THE PLANTS, FEED THE CAT, WALK THE DOG, TAKE OUT THE TRASH, PAY THE BILLS, WASH THE CAR, "
-                  "LOCK THE DOOR, CLEAN THE WINDOWS"),
+    "TASK": _list(
+        "WATER THE PLANTS, FEED THE CAT, WALK THE DOG, TAKE OUT THE TRASH, PAY THE BILLS, WASH THE CAR, "
+        "LOCK THE DOOR, CLEAN THE WINDOWS"
+    ),
 }
 
 # One list a domain; a domain is drawn first, then a template, so that no domain drowns the others.

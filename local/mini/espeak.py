@@ -1,7 +1,7 @@
 """eSpeak NG, the speech synthesiser, called through ctypes.
 
-The library and its voices come in the PyPI package `espeakng-loader`: no root, no download. Constants and signatures are
-those of espeak-ng's speak_lib.h.
+The library and its voices come in the PyPI package `espeakng-loader`: no root, no download. Constants and
+signatures are those of espeak-ng's speak_lib.h.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class Espeak:
     """One running synthesiser.
 
-    The library keeps state between calls (random numbers, phases of its oscillators) that nothing resets: the same
-    sentence said twice gives different samples. The same calls in the same order in a fresh process give the same
-    samples, so whoever wants repeatable sound makes one Espeak in a process of its own (speaker.py does).
+    The library keeps state between calls (random numbers, phases of its oscillators) that nothing resets:
+    the same sentence said twice gives different samples. The same calls in the same order in a fresh
+    process give the same samples, so whoever wants repeatable sound makes one Espeak in a process of its
+    own (speaker.py does).
     """
 
     def __init__(self) -> None:

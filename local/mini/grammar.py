@@ -1,12 +1,12 @@
 """Sentences of the `mini` corpus, and which of them training may hear.
 
 Where a sentence may be used is a pure function of the seed and the sentence (`Grammar.home`):
-1. every pair of fillers that can meet in a command (KITCHEN + LAMP, ANNA + AT HOME) is held out with chance PAIR_HELD,
-   by a hash of the pair. A command with a held-out pair is never in training;
+1. every pair of fillers that can meet in a command (KITCHEN + LAMP, ANNA + AT HOME) is held out with
+   chance PAIR_HELD, by a hash of the pair. A command with a held-out pair is never in training;
 2. of the commands without one, a hash of the text gives 8 in 10 to training;
 3. the rest is dev or test, by a hash of the text.
-So no command of dev or test is in training or in each other, and a held-out pair is new in whatever command it stands.
-`sample` draws NOVEL of the dev and test commands among those with a held-out pair.
+So no command of dev or test is in training or in each other, and a held-out pair is new in whatever
+command it stands. `sample` draws NOVEL of the dev and test commands among those with a held-out pair.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Grammar:
     """Draws commands for a split.
 
     Args:
-        seed: decides which pairs and commands are held out; has nothing to do with the order in which they are drawn.
+        seed: decides which pairs and commands are held out, not which are drawn.
     """
 
     def __init__(self, seed: int):
         self.seed = seed
 
     def held_pairs(self, *commands: Command) -> list[tuple[str, str]]:
-        """The pairs of fillers in `commands`, said in one breath, that training never hears in one utterance."""
+        """The pairs of fillers in `commands`, said together, that training never hears in one utterance."""
         fillers = {filler for command in commands for filler in command.fillers}
         pairs = (tuple(sorted(pair)) for pair in combinations(fillers, 2))
         return sorted(p for p in pairs if chance(self.seed, "pair", *p) < PAIR_HELD)
@@ -85,7 +85,8 @@ class Grammar:
             commands = [self._draw(split, rng)]
             if rng.random() < TWO:
                 commands.append(self._draw(split, rng))
-            if split != "train" or not self.held_pairs(*commands):  # a join must not bring a held-out pair together
+            # In training, a join must not bring a held-out pair together.
+            if split != "train" or not self.held_pairs(*commands):
                 return commands
 
     def _draw(self, split: str, rng: random.Random) -> Command:

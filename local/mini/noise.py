@@ -1,5 +1,5 @@
-"""Noise and rooms, made from random numbers: what separates the `other` sets from the `clean` ones, and the noise
-recordings that training mixes in. All sounds are float64 (num_samples,) at 16 kHz."""
+"""Noise and rooms, made from random numbers: what separates the `other` sets from the `clean` ones, and
+the noise recordings that training mixes in. All sounds are float64 (num_samples,) at 16 kHz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local.mini.sound import RATE, rms
 
 
 def _power_of_two(length: int) -> int:
-    """The next power of two: a Fourier transform of a length with large prime factors takes several times as long."""
+    """The next power of two: Fourier transforms of lengths with large prime factors take far longer."""
     return 1 << (length - 1).bit_length()
 
 
@@ -17,7 +17,8 @@ def colored(rng: np.random.Generator, length: int, slope: float) -> np.ndarray:
     """Noise whose power falls as 1 / f^slope: 0 white, 1 pink, 2 brown. RMS 1."""
     size = _power_of_two(length)
     spectrum = np.fft.rfft(rng.standard_normal(size))
-    frequency = np.fft.rfftfreq(size, 1 / RATE).clip(min=30)  # flat below 30 Hz, or drift would drown the rest
+    # Flat below 30 Hz, or drift would drown the rest.
+    frequency = np.fft.rfftfreq(size, 1 / RATE).clip(min=30)
     noise = np.fft.irfft(spectrum * frequency ** (-slope / 2), size)[:length]
     return noise / rms(noise)
 
@@ -60,7 +61,7 @@ def clatter(rng: np.random.Generator, length: int) -> np.ndarray:
 
 
 def babble(rng: np.random.Generator, length: int, voices: list[np.ndarray]) -> np.ndarray:
-    """Several people at once: every sound of `voices` starts anywhere and is repeated round and round. RMS 1."""
+    """Several people at once: each sound of `voices` starts anywhere and goes round and round. RMS 1."""
     noise = np.zeros(length)
     for voice in voices:
         around = np.tile(voice / rms(voice), -(-length // len(voice)) + 1)
@@ -70,7 +71,7 @@ def babble(rng: np.random.Generator, length: int, voices: list[np.ndarray]) -> n
 
 
 def room(rng: np.random.Generator) -> np.ndarray:
-    """The impulse response of a small room: the direct sound, then echoes that fade by 60 dB in 0.15 to 0.4 s.
+    """The impulse response of a small room: direct sound, then echoes that fade by 60 dB in 0.15 to 0.4 s.
 
     Returns:
         (num_samples,), starting with 1 for the direct sound; the echoes have 3 to 10 dB less energy than it.

@@ -1,4 +1,4 @@
-"""What is done to a piece of sound: resampling, trimming, level. NumPy only, the same input gives the same bytes."""
+"""What is done to a piece of sound: resampling, trimming, level, FLAC. Depends on its input alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import io
 import numpy as np
 
 RATE = 16000  # Hz, of everything in the corpus
-_STEPS = {22050: (441 * 32, 320 * 32)}  # rate: so many samples become so many at 16 kHz; * 32 for a fast transform
+# rate: so many samples become so many at 16 kHz (16000 / 22050 = 320 / 441; * 32 for a fast transform)
+_STEPS = {22050: (441 * 32, 320 * 32)}
 
 
 def to_16k(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Resamples by cutting the spectrum at the new Nyquist frequency: exact for a sound that is quiet at both ends.
+    """Resamples by cutting the spectrum at 8 kHz: exact for a sound that is quiet at both ends.
 
     Args:
         samples: (num_samples,) at `rate` Hz, which is eSpeak's 22050.
@@ -28,7 +29,7 @@ def to_16k(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def trim(samples: np.ndarray, before: float, after: float, floor_db: float = -45.0) -> np.ndarray:
-    """Cuts what is quieter than `floor_db` below the loudest 10 ms at both ends, then leaves silence of a set length.
+    """Cuts both ends where they are `floor_db` below the loudest 10 ms, then adds silence of a set length.
 
     Args:
         samples: (num_samples,) at 16 kHz.
@@ -59,7 +60,8 @@ def to_level(samples: np.ndarray, level_db: float, peak: float = 0.9) -> np.ndar
 def to_flac(samples: np.ndarray) -> bytes:
     """A FLAC file of `samples`, 16 bits; the caller keeps |samples| below 1.
 
-    Encoded in memory, for libsndfile does not report every failure to write: on a full disk it can leave a short file.
+    Encoded in memory, for libsndfile does not report every failure to write: on a full disk it can leave a
+    short file.
     """
     import soundfile
 

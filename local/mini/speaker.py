@@ -1,6 +1,7 @@
 """Makes everything that one speaker says: FLAC files and their transcripts, in LibriSpeech layout.
 
-Each speaker is made in a process of its own (build.py), which is what makes the samples repeatable; see espeak.py.
+Each speaker is made in a process of its own (build.py), which is what makes the samples repeatable; see
+espeak.py.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _numbers(seed: int, *names: object) -> np.random.Generator:
 
 
 def make_speaker(speaker: Speaker, seed: int, target: Path) -> None:
-    """Writes `target`/<chapter>/<speaker>-<chapter>-<number>.flac and .trans.txt; `target` is whole or absent.
+    """Writes <chapter>/<speaker>-<chapter>-<number>.flac and .trans.txt; `target` is whole or absent.
 
     Args:
         speaker: who, how and how much.
@@ -49,7 +50,8 @@ def make_speaker(speaker: Speaker, seed: int, target: Path) -> None:
         os.rename(beside, target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
-        if not target.is_dir():  # if it is, a process that outlived its killed parent was first, with the same bytes
+        # If the target is there, a process that outlived its killed parent was first, with the same bytes.
+        if not target.is_dir():
             raise
 
 
@@ -99,7 +101,7 @@ def _voices_around(espeak: Espeak, rng: random.Random, grammar: Grammar, split: 
 
 
 def _disturb(espeak, rng, numbers, samples: np.ndarray, grammar: Grammar, speaker: Speaker) -> np.ndarray:
-    """A room (three times in four) and a noise, of kinds or from voices that training's noise recordings do not have."""
+    """A room (three times in four) and a noise: of kinds or from voices that training's recordings lack."""
     if rng.random() < 0.75:
         samples = noise.in_room(samples, noise.room(numbers))
     kind = rng.choice(["pink", "brown", "hum60", "engine", "clatter", "babble"])

@@ -1,8 +1,9 @@
 """Who speaks in the `mini` corpus, and in which subset.
 
-A voice is an eSpeak NG accent and variant with a pitch and a rate. dev-clean and test-clean have voices that training
-never heard but whose kind it knows: half of them a known variant with another accent, pitch and rate, half a variant of
-their own. dev-other and test-other have variants and accents of their own throughout.
+A voice is an eSpeak NG accent and variant with a pitch and a rate. dev-clean and test-clean have voices
+that training never heard but whose kind it knows: half of them a known variant with another accent, pitch
+and rate, half a variant of their own. dev-other and test-other have variants and accents of their own
+throughout.
 """
 
 from __future__ import annotations
@@ -16,22 +17,26 @@ OTHER_ACCENTS = ("en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
 
 # Left out: robots, whispers, and variants that hardly differ from another one.
 TRAIN_VARIANTS = (
-    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Lee Mario Michael Mike Nguyen Reed RicishayMax adam "
-    "anika announcer aunty belinda benjamin boris caleb david edward f1 f2 f4 grandma gustave ian john klatt2 "
-    "linda m1 m2 m3 m5 m7 michel miguel norbert quincy rob steph travis victor"
+    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Lee Mario Michael Mike Nguyen Reed "
+    "RicishayMax adam anika announcer aunty belinda benjamin boris caleb david edward f1 f2 f4 grandma "
+    "gustave ian john klatt2 linda m1 m2 m3 m5 m7 michel miguel norbert quincy rob steph travis victor"
 ).split()
 CLEAN_VARIANTS = {
     "dev-clean": "f3 m4 mike2 Gene2 pablo max".split(),
     "test-clean": "shelby robert steph2 m8 klatt4 marcelo".split(),
 }
 OTHER_VARIANTS = {
-    "dev-other": "f5 m6 klatt3 sandro iven3 edward2 RicishayMax2 pedro Storm steph3 antonio kaukovalta".split(),
-    "test-other": "zac grandpa klatt6 klatt5 iven4 ed RicishayMax3 paul Jacky Marco AnxiousAndy iven".split(),
+    "dev-other": (
+        "f5 m6 klatt3 sandro iven3 edward2 RicishayMax2 pedro Storm steph3 antonio kaukovalta"
+    ).split(),
+    "test-other": (
+        "zac grandpa klatt6 klatt5 iven4 ed RicishayMax3 paul Jacky Marco AnxiousAndy iven"
+    ).split(),
 }
 
 SUBSETS = ("train-clean", "dev-clean", "dev-other", "test-clean", "test-other")
-_SECONDS = {"train-clean": 12000, "dev-clean": 1270, "dev-other": 1270, "test-clean": 1270, "test-other": 1270}
-_SPEAKERS = {"train-clean": 120, "dev-clean": 12, "dev-other": 12, "test-clean": 12, "test-other": 12}
+_SECONDS = {subset: 12000 if subset == "train-clean" else 1270 for subset in SUBSETS}
+_SPEAKERS = {subset: 120 if subset == "train-clean" else 12 for subset in SUBSETS}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Speaker:
 
 
 def _cast(subset: str, index: int) -> tuple[str, str]:
-    """Accent and variant of the `index`-th speaker of `subset`; no pair comes twice, here or in another subset."""
+    """Accent and variant of the `index`-th speaker of `subset`; no pair comes twice, here or elsewhere."""
     if subset == "train-clean":
         lap, variant = divmod(index, len(TRAIN_VARIANTS))
         return TRAIN_ACCENTS[(variant + 2 * lap) % 5], TRAIN_VARIANTS[variant]  # of 5 accents: +0, +2, +4

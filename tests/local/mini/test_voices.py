@@ -1,0 +1,61 @@
+"""Who speaks where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.mini.voices import OTHER_ACCENTS, SUBSETS, TRAIN_ACCENTS, TRAIN_VARIANTS, speakers
+
+
+def test_the_whole_corpus_is_as_large_as_promised():
+    cast = speakers(42, 1.0)
+    seconds = {subset: sum(who.seconds for who in cast if who.subset == subset) for subset in SUBSETS}
+    assert seconds["train-clean"] >= 3 * 3600
+    assert all(seconds[subset] >= 20 * 60 for subset in SUBSETS if subset != "train-clean")
+    assert sum(who.subset == "train-clean" for who in cast) >= 60
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 2.0])
+def test_no_voice_or_number_comes_twice(scale):
+    cast = speakers(42, scale)
+    assert len({who.voice for who in cast}) == len(cast) == len({who.id for who in cast})
+
+
+def test_every_subset_has_speakers_at_toy_scale():
+    cast = speakers(42, 0.01)
+    for subset in SUBSETS:
+        assert sum(who.subset == subset for who in cast) >= 2
+
+
+def test_other_sets_have_variants_and_accents_that_training_lacks():
+    for who in speakers(42, 1.0):
+        accent, variant = who.voice.split("+")
+        if who.subset.endswith("other"):
+            assert accent in OTHER_ACCENTS and variant not in TRAIN_VARIANTS
+        else:
+            assert accent in TRAIN_ACCENTS
+            assert who.subset != "train-clean" or variant in TRAIN_VARIANTS
+
+
+def test_dev_and_test_share_no_variant_of_their_own():
+    own = {}
+    for who in speakers(42, 1.0):
+        variant = who.voice.split("+")[1]
+        if variant not in TRAIN_VARIANTS:
+            assert own.setdefault(variant, who.subset) == who.subset
+
+
+def test_the_synthesizer_has_every_variant():
+    loader = pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
+    folder = Path(loader.get_data_path()) / "voices" / "!v"
+    missing = {who.voice.split("+")[1] for who in speakers(42, 1.0)} - {
+        path.name for path in folder.iterdir()
+    }
+    assert not missing
+
+
+def test_the_seed_changes_pitch_and_rate():
+    assert speakers(1, 0.1) == speakers(1, 0.1)
+    assert speakers(1, 0.1) != speakers(2, 0.1)
