@@ -76,8 +76,8 @@ def locate(corpus: str, download_dir: Path, full_libri: bool) -> list[Path]:
     if not subsets:
         raise UserError(
             f"{download_dir} is not in LibriSpeech layout: neither it nor its LibriSpeech/ has a folder "
-            "such as train-clean-100/<speaker>/<chapter>/ with .flac and .trans.txt files; give --download-dir "
-            "the right one"
+            "such as train-clean-100/<speaker>/<chapter>/ with .flac and .trans.txt files; give "
+            "--download-dir the right one"
         )
     for kind in KINDS:
         if not any(path.name.startswith(kind) for path in subsets):

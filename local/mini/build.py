@@ -7,9 +7,9 @@ import json
 import multiprocessing
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing import connection
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
@@ -113,26 +113,31 @@ def _run(tasks: list[Task], jobs: int) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["local.mini.speaker", "soundfile"])
 
-    def one(name: str, function: Callable, arguments: tuple) -> None:
-        process = context.Process(target=_quietly_full, args=(function, arguments), daemon=True)
-        process.start()
-        process.join()
-        if process.exitcode == errno.ENOSPC:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[-1]))
-        if process.exitcode:
-            raise RuntimeError(
-                f"the process that makes {name} ended with code {process.exitcode}; its message is above"
-            )
+    for _ in progress(_finished(context, tasks, jobs), total=len(tasks), what="speakers"):
+        pass
 
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(one, *task) for task in tasks]
-        try:
-            for future in progress(as_completed(waiting), total=len(waiting), what="speakers"):
-                future.result()
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
+
+def _finished(context, tasks: list[Task], jobs: int) -> Iterator[str]:
+    """Starts `tasks`, `jobs` at a time, and yields the name of each that has ended well.
+
+    One thread does it all: Process.start() also asks after the children of other threads, and of two that
+    ask for one exit code at the same time, one gets 255.
+    """
+    waiting, running = list(reversed(tasks)), {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            name, function, arguments = waiting.pop()
+            process = context.Process(target=_quietly_full, args=(function, arguments), daemon=True)
+            process.start()
+            running[process.sentinel] = (process, name, arguments[-1])
+        for sentinel in connection.wait(list(running)):
+            process, name, target = running.pop(sentinel)
+            process.join()
+            if process.exitcode == errno.ENOSPC:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+            if process.exitcode:
+                raise RuntimeError(f"making {name} ended with code {process.exitcode}; its message is above")
+            yield name
 
 
 def _speakers_file(cast: list[Speaker]) -> str:
