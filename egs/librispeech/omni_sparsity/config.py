@@ -25,10 +25,12 @@ class Model:
     """Frames are of 25 Hz where nothing else is said: four 10 ms feature frames."""
 
     feature_dim: int = 80
-    feature_mean: float = -8.0  # log-mel energies of speech in [-1, 1] lie about here
+    feature_mean: float = -6.0  # log-mel energies of speech in [-1, 1] lie about here
     feature_std: float = 4.0
     stack: int = 4  # feature frames in one encoder frame
     projection_dim: int = 128  # of each feature frame, before stacking
+    conv_layers: int = 2  # causal convolutions between stacking and Emformer
+    conv_kernel: int = 3  # frames of 25 Hz
     encoder_dim: int = 512
     num_heads: int = 8
     ffn_dim: int = 2048

@@ -1,4 +1,4 @@
-"""The encoder: log-mel frames -> projection, stacking to 25 Hz -> torchaudio's Emformer (Shi et al. 2021)."""
+"""The encoder: front end -> torchaudio's Emformer (Shi et al. 2021), for whole utterances and for streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torchaudio.models import Emformer
 
 from .config import Model as ModelConfig
+from .frontend import Frontend
 
+# Of a stream: the front end's cache, then the Emformer's state of each layer.
 States = List[List[Tensor]]
 
 
@@ -19,14 +21,10 @@ class StreamingEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.stack = config.stack
-        self.mean, self.std = config.feature_mean, config.feature_std
         self.segment_length = config.segment_length
         self.right_context_length = config.right_context_length
         self.output_dim = config.encoder_dim
-        self.projection = nn.Linear(config.feature_dim, config.projection_dim)
-        self.stacked = nn.Linear(config.projection_dim * config.stack, config.encoder_dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.frontend = Frontend(config)
         self.emformer = Emformer(
             config.encoder_dim,
             config.num_heads,
@@ -51,10 +49,14 @@ class StreamingEncoder(nn.Module):
         Returns:
             (B, T // 4, D) and (B,) int64 lengths at 25 Hz. Up to three last feature frames are dropped.
         """
-        x, lengths = self._embed(x, lengths)
-        # Emformer wants the right context of the last segment behind the input: silence, as at the end of a stream.
-        x = nn.functional.pad(x, (0, 0, 0, self.right_context_length))
-        return self.emformer(x, lengths)
+        x, lengths, _ = self.frontend(x, lengths)
+        # A stream ends in a segment that silence (zeros) fills up, with its right context behind. Emformer masks the
+        # end of an utterance in a batch but not of one alone: counting the filled segment as there makes whole
+        # utterances, batches and streams equal.
+        fill = -x.size(1) % self.segment_length + self.right_context_length
+        filled = torch.div(lengths + self.segment_length - 1, self.segment_length, rounding_mode="floor")
+        y, _ = self.emformer(nn.functional.pad(x, (0, 0, 0, fill)), filled * self.segment_length)
+        return y[:, : x.size(1)], lengths
 
     @torch.jit.export
     def infer(self, x: Tensor, lengths: Tensor, states: Optional[States]) -> Tuple[Tensor, Tensor, States]:
@@ -63,21 +65,14 @@ class StreamingEncoder(nn.Module):
         Args:
             x: (B, (segment_length + right_context_length) * stack, 80); the right context comes again with the next
                 chunk.
-            lengths: (B,) int64, feature frames of `x` that are there, right context included.
+            lengths: (B,) int64, feature frames of `x` that are there, right context included; fewer at the end only.
             states: of the chunk before, None at the start.
 
         Returns:
             (B, segment_length, D), lengths (B,), states for the next chunk.
         """
-        x, lengths = self._embed(x, lengths)
-        return self.emformer.infer(x, lengths, states)
-
-    def _embed(self, x: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
-        x = self.projection((x - self.mean) / self.std)
-        frames = x.size(1) // self.stack
-        x = x[:, : frames * self.stack].reshape(x.size(0), frames, -1)  # (B, T // 4, 4 * projection_dim)
-        x = self.dropout(self.stacked(x))
-        lengths = torch.div(lengths, self.stack, rounding_mode="floor")
-        # Zeros behind the end: a right context that reaches there must not depend on the batch's padding.
-        inside = torch.arange(frames, device=x.device)[None, :] < lengths[:, None]
-        return x * inside[:, :, None], lengths
+        cache = None if states is None else states[0]
+        x, lengths, cache = self.frontend(x, lengths, cache, self.segment_length)
+        whole = torch.full_like(lengths, self.segment_length + self.right_context_length)
+        y, _, layers = self.emformer.infer(x, whole, None if states is None else states[1:])
+        return y, lengths.clamp(max=self.segment_length), [cache] + layers

@@ -36,6 +36,8 @@ class Trainer:
         self.device = self.processes.device
         if config.train.num_threads:
             torch.set_num_threads(config.train.num_threads)
+        # torch 1.13: the backward of oneDNN's GELU reads memory that nobody wrote where its gradient is not contiguous.
+        torch.backends.mkldnn.enabled = False
         torch.manual_seed(config.train.seed)
         self.corpus = Corpus(data_dir, config.model.vocab_size)
         self.model = Transducer(config.model).to(self.device)
@@ -130,7 +132,9 @@ class Trainer:
         if torch.isfinite(norm):
             self.optimizer.step()
         else:
-            logging.warning(f"step {step}: gradient norm {norm.item()}, step left out")
+            names = [name for name, p in self.model.named_parameters()
+                     if p.grad is not None and not torch.isfinite(p.grad).all()]
+            logging.warning(f"step {step}: gradient norm {norm.item()} ({', '.join(names[:3])}), step left out")
         self.meter.add_step(lr, norm.item())
 
     def _valid_cuts(self):

@@ -1,0 +1,64 @@
+"""The configuration: file < command line, and one clear line for what it does not know."""
+
+from pathlib import Path
+
+import pytest
+
+from egs.librispeech.omni_sparsity.config import load_config, parse_sparsities
+from tools.errors import UserError
+
+CONF = Path(__file__).parents[2] / "egs/librispeech/omni_sparsity/conf"
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_configuration_loads_and_survives_a_round_trip(path, tmp_path):
+    config = load_config(path)
+    (tmp_path / "again.yaml").write_text(config.to_yaml())
+    assert load_config(tmp_path / "again.yaml") == config
+
+
+def test_the_command_line_wins_over_the_file(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("train: {num_epochs: 3, base_lr: 1e-4}\n")
+    config = load_config(path, ["train.num_epochs=7", "omni.bins=[0.5, 0.9]"])
+    assert (config.train.num_epochs, config.train.base_lr, config.omni.bins) == (7, 1e-4, [0.5, 0.9])
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("train.epochs=3", "no setting train.epochs"),
+        ("training.num_epochs=3", "no section 'training'"),
+        ("num_epochs=3", "section.name=value"),
+        ("train.num_epochs", "section.name=value"),
+        ("train.num_epochs=many", "wants int"),
+        ("data.spec_aug=3", "wants bool"),
+        ("train.num_epochs=true", "wants int"),
+    ],
+)
+def test_a_wrong_override_is_named(override, words):
+    with pytest.raises(UserError, match=words):
+        load_config(CONF / "mini.yaml", [override])
+
+
+def test_a_wrong_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="absent.yaml: no such"):
+        load_config(tmp_path / "absent.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(UserError, match="broken.yaml: not YAML"):
+        load_config(tmp_path / "broken.yaml")
+
+
+def test_the_key_follows_what_is_trained_and_nothing_else():
+    key = load_config(CONF / "mini.yaml").training_key()
+    assert load_config(CONF / "mini.yaml", ["decode.avg=2", "train.log_interval=9"]).training_key() == key
+    assert load_config(CONF / "mini.yaml", ["train.base_lr=0.5"]).training_key() != key
+
+
+def test_sparsities():
+    config = load_config(CONF / "mini.yaml")
+    assert parse_sparsities("0.9 0 0.5, 0.5", config) == [0.0, 0.5, 0.9]
+    for text, words in (("1.0", "1.0 is no share"), ("-0.1", "-0.1 is no share"), ("x", "x is no share"), ("", "at least one"),
+                        ("0 0.95", "0.95 is sparser")):
+        with pytest.raises(UserError, match=words):
+            parse_sparsities(text, config)

@@ -1,0 +1,84 @@
+"""The loss, against a transducer and a CTC written out cell by cell."""
+
+import math
+
+import pytest
+import torch
+
+from egs.librispeech.omni_sparsity.config import Loss as LossConfig
+from egs.librispeech.omni_sparsity.config import Model as ModelConfig
+from egs.librispeech.omni_sparsity.loss import compute_loss, warm_scales
+from egs.librispeech.omni_sparsity.model import Transducer
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Transducer(ModelConfig(projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1, decoder_dim=16,
+                                  joiner_dim=16, vocab_size=7)).eval()
+
+
+FEATURES = torch.randn(2, 30, 80, generator=torch.Generator().manual_seed(1)) * 4 - 6
+LENGTHS = torch.tensor([30, 21])
+SYMBOLS = [[3, 4, 3], [5]]
+
+
+def transducer_loss(model, features, symbols):
+    """-log P(symbols | features), the sum over the whole lattice (Graves 2012, section 2.4)."""
+    with torch.no_grad():
+        frames, _ = model.encoder(features[None], torch.tensor([len(features)]))
+        history = model.decoder(torch.tensor([[0, *symbols]]))
+        logp = model.joiner(frames[0, :, None], history[0, None]).log_softmax(-1).tolist()  # [T][U + 1][V]
+    alpha = {(0, 0): 0.0}
+    for t in range(len(logp)):
+        for u in range(len(symbols) + 1):
+            ways = []
+            if t:
+                ways.append(alpha[t - 1, u] + logp[t - 1][u][0])
+            if u:
+                ways.append(alpha[t, u - 1] + logp[t][u - 1][symbols[u - 1]])
+            if ways:
+                alpha[t, u] = max(ways) + math.log(sum(math.exp(way - max(ways)) for way in ways))
+    return -(alpha[len(logp) - 1, len(symbols)] + logp[-1][len(symbols)][0])
+
+
+def test_with_a_wide_range_the_pruned_loss_is_the_whole_lattices(model):
+    losses = compute_loss(model, FEATURES, LENGTHS, SYMBOLS, LossConfig(prune_range=4), 10**6)
+    want = sum(transducer_loss(model, FEATURES[i, : LENGTHS[i]], SYMBOLS[i]) for i in range(2))
+    assert losses.pruned == pytest.approx(want, rel=1e-4)
+    assert losses.frames == 7 + 5 and losses.not_finite == []
+
+
+def test_a_batch_is_the_sum_of_its_utterances(model):
+    config = LossConfig(prune_range=2)
+    whole = compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 0)
+    parts = [compute_loss(model, FEATURES[i : i + 1, : LENGTHS[i]], LENGTHS[i : i + 1], SYMBOLS[i : i + 1], config, 0)
+             for i in range(2)]
+    for name in ("simple", "pruned", "ctc", "frames"):
+        assert getattr(whole, name) == pytest.approx(sum(getattr(part, name) for part in parts), rel=1e-4), name
+    assert whole.total.item() == pytest.approx(whole.simple + 0.1 * whole.pruned + config.ctc_scale * whole.ctc, rel=1e-5)
+
+
+def test_an_utterance_that_is_not_finite_is_left_out_and_the_rest_learns(model):
+    features = FEATURES.clone()
+    features[1, 3] = float("nan")
+    losses = compute_loss(model, features, LENGTHS, SYMBOLS, LossConfig(), 0)
+    alone = compute_loss(model, FEATURES[:1], LENGTHS[:1], SYMBOLS[:1], LossConfig(), 0)
+    assert losses.not_finite == [1] and losses.frames == 7
+    assert losses.total.item() == pytest.approx(alone.total.item(), rel=1e-4)
+
+
+def test_every_part_gets_a_gradient(model):
+    compute_loss(model, FEATURES, LENGTHS, SYMBOLS, LossConfig(), 100).total.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    without = Transducer(ModelConfig(projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1,
+                                     decoder_dim=16, joiner_dim=16, vocab_size=7))
+    compute_loss(without, FEATURES, LENGTHS, SYMBOLS, LossConfig(ctc_scale=0.0), 100).total.backward()
+    assert without.ctc_output[1].weight.grad is None
+
+
+def test_scales_warm_up():
+    config = LossConfig(warm_step=100, simple_loss_scale=0.5)
+    assert warm_scales(0, config) == pytest.approx((1.0, 0.1))
+    assert warm_scales(50, config) == pytest.approx((0.75, 0.55))
+    assert warm_scales(500, config) == pytest.approx((0.5, 1.0))
