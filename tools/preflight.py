@@ -2,12 +2,12 @@
 
     python -m tools.preflight
 
-Works under any Python from 3.10 with the standard library alone, so also where nothing is installed. It reports on the
-environment that `run.sh` would use: the running Python if k2 is installed there, else the project's .venv. Versions
-come from the packages' metadata and are compared with requirements.txt; then a child process imports the packages that
-have compiled parts of their own and computes a small k2 loss and a kaldifeat fbank (about a second for all), because a
-wheel of another Python installs without a word and a library that crashes must not take this report along.
-`--import-all` imports the others too, as the set-up does once.
+Works under any Python from 3.10 with the standard library alone, so also where nothing is installed. It
+reports on the environment that `run.sh` would use: the running Python if k2 is installed there, else the
+project's .venv. Versions come from the packages' metadata and are compared with requirements.txt; then a child process
+imports the packages that have compiled parts of their own and computes a small k2 loss and a kaldifeat fbank
+(about a second for all), because a wheel of another Python installs without a word and a library that crashes
+must not take this report along. `--import-all` imports the others too, as the set-up does once.
 
 Exit code: 0 if all that is needed works, 1 otherwise. kaldifeat, CUDA and the test packages are not needed.
 """
@@ -34,16 +34,17 @@ PYTHON = (3, 10)
 IMPORT_NAMES = {"espeakng-loader": "espeakng_loader", "pyyaml": "yaml"}
 # A line each; what else is needed shares one line, unless something is wrong with it.
 SHOWN = ("torch", "k2", "torchaudio", "lhotse", "sentencepiece", "kaldialign", "espeakng-loader", "kaldifeat")
-SHARED = ("numpy", "lilcom", "soundfile", "pyyaml", "tqdm", "tensorboard", "matplotlib", "pytest", "hypothesis")
-COMPILED = SHOWN + ("numpy", "lilcom", "soundfile")
-OPTIONAL = ("kaldifeat", "pytest", "hypothesis")
+FOR_TESTS = ("pytest", "hypothesis")
+SHARED = ("numpy", "lilcom", "soundfile", "pyyaml", "tqdm", "tensorboard", "matplotlib", *FOR_TESTS)
+COMPILED = (*SHOWN, "numpy", "lilcom", "soundfile")
+OPTIONAL = ("kaldifeat", *FOR_TESTS)
 PROBE_SECONDS = 300  # a cold disk may take a minute to read torch
 LOW_DISK_GB = 5
 
 
 @dataclass
 class Row:
-    """One line of the screen. `verdict` is ok, missing, wrong version, broken or low; `detail` says what to do."""
+    """One line of the screen: `verdict` is ok, missing, wrong version, broken or low, `detail` what to do."""
 
     name: str
     found: str
@@ -78,21 +79,22 @@ def installed_versions(names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-# ---- in the child process ---------------------------------------------------------------------------------------
+# ---- in the child process ---------------------------------------------------------------------------
 def _torch_facts(torch) -> dict:
     facts = {"cuda": torch.version.cuda, "devices": []}
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
             device = torch.cuda.get_device_properties(i)
             runs = _has_code_for(torch.cuda.get_arch_list(), (device.major, device.minor))
-            facts["devices"].append([device.name, device.total_memory / 2**30, f"sm_{device.major}{device.minor}", runs])
+            arch = f"sm_{device.major}{device.minor}"
+            facts["devices"].append([device.name, device.total_memory / 2**30, arch, runs])
     return facts
 
 
 def _has_code_for(archs: list[str], capability: tuple[int, int]) -> bool:
     """Whether a CUDA build for `archs` (sm_80, compute_86, ...) runs on a device of this compute capability.
 
-    Machine code (sm) serves the same major version from its own minor version on; PTX (compute) every later device.
+    Machine code (sm) serves its major version from its minor version on, PTX (compute) all later versions.
     """
     for arch in archs:
         if match := re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", arch):
@@ -132,7 +134,7 @@ CHECKS = {"torch": _torch_facts, "k2": _k2_facts, "kaldifeat": _kaldifeat_facts}
 
 
 def probe(names: list[str]) -> None:
-    """Imports `names` and prints a JSON line before and after each: what is missing in the end tells who crashed."""
+    """Imports `names`; prints a JSON line before and after each, so that the last one names who crashed."""
     for name in names:
         print(json.dumps([name, "crashed while it was imported", {}]), flush=True)
         error, facts = None, {}
@@ -179,9 +181,14 @@ def run_probe(names: list[str]) -> tuple[dict[str, str], dict[str, dict]]:
     return errors, facts
 
 
-# ---- the lines --------------------------------------------------------------------------------------------------
+# ---- the lines --------------------------------------------------------------------------------------
 def package_row(
-    name: str, pins: dict[str, str], versions: dict[str, str], errors: dict[str, str], python: str, pip_major: int
+    name: str,
+    pins: dict[str, str],
+    versions: dict[str, str],
+    errors: dict[str, str],
+    python: str,
+    pip_major: int,
 ) -> Row:
     """The line of one package.
 
@@ -193,7 +200,7 @@ def package_row(
     want, have, needed = pins[name], versions.get(name), name not in OPTIONAL
     if name == "kaldifeat":
         mend = f"optional (lhotse's fbank serves): {_setup(python)} --kaldifeat"
-    elif pip_major == 0 or not {"torch", "k2"} & versions.keys():  # not an environment of ours: not piece by piece
+    elif pip_major == 0 or not {"torch", "k2"} & versions.keys():  # nothing to mend piece by piece
         mend = _setup(python)
     else:
         old_pip = f"{python} -m pip install 'pip<24' && " if name == "k2" and pip_major >= 24 else ""
@@ -245,14 +252,13 @@ def cuda_row(facts: dict[str, dict]) -> Row:
     text = ", ".join(f"{name} {memory:.0f} GB" for name, memory, _, _ in devices)
     lacking = sorted({arch for _, _, arch, runs in devices if not runs})
     if lacking:
-        return Row("CUDA devices", str(len(devices)), "broken",
-                   f"{text}: this torch has no code for {', '.join(lacking)}; set CUDA_VISIBLE_DEVICES= to use the CPU",
-                   needed=False)  # fmt: skip
-    if not facts.get("k2", {}).get("with_cuda", True):
-        return Row("CUDA devices", str(len(devices)), "broken",
-                   f"{text}: this k2 is built for the CPU alone; set CUDA_VISIBLE_DEVICES= to use the CPU",
-                   needed=False)  # fmt: skip
-    return Row("CUDA devices", str(len(devices)), detail=text, needed=False)
+        problem = f"this torch has no code for {', '.join(lacking)}"
+    elif not facts.get("k2", {}).get("with_cuda", True):
+        problem = "this k2 is built for the CPU alone"
+    else:
+        return Row("CUDA devices", str(len(devices)), detail=text, needed=False)
+    problem = f"{text}: {problem}; set CUDA_VISIBLE_DEVICES= to use the CPU"
+    return Row("CUDA devices", str(len(devices)), "broken", problem, needed=False)
 
 
 def python_row(version: tuple[int, int, int], path: str) -> Row:
@@ -301,8 +307,8 @@ def shown_path() -> str:
 def main(argv: list[str] | None = None) -> None:
     """Prints the screen; exit code 1 if something needed is missing, of another version or broken."""
     parser = argparse.ArgumentParser(prog="python -m tools.preflight", description=__doc__.splitlines()[0])
-    parser.add_argument("--this-python", action="store_true", help="report on the Python that runs this, not on .venv")
-    parser.add_argument("--import-all", action="store_true", help="import also the packages without compiled parts")
+    parser.add_argument("--this-python", action="store_true", help="report on the Python that runs this")
+    parser.add_argument("--import-all", action="store_true", help="import also what has no compiled parts")
     parser.add_argument("--probe", nargs="+", metavar="PACKAGE", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.probe:
