@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = (
-    "awk bash cat chmod cp cut date df dirname env flock grep head kill ls mkdir mktemp mv nproc rm sed sh sha256sum "
-    "sleep sort tac tail touch tr uname".split()
+    "awk bash cat chmod cp cut date df dirname env flock grep head kill ls mkdir mktemp mv nproc rm sed sh "
+    "sha256sum sleep sort tac tail touch tr uname".split()
 )
 
 # Answers as Python 3.10 would to each thing that the script asks; $FAKE is a folder of notes and switches.
