@@ -2,8 +2,8 @@
 # call runs at the end of kaldifeat's CMakeLists.txt, when its targets are known.
 
 # The time goes into reading torch's headers. Compiling as published took 265 s of one core (g++ 12),
-# with five sources a unit 70 s, with one unit a library 36 s, and 29 s so with -O1. What runs later is torch's
-# code: fbank by -O1 and by -O3 gave the same numbers at the same speed.
+# with five sources a unit 70 s, with one unit a library 36 s, and 29 s so with -O1. What runs later is
+# torch's code: fbank by -O1 and by -O3 gave the same numbers at the same speed.
 set(CMAKE_CXX_FLAGS_RELEASE "-O1 -DNDEBUG")
 add_compile_options(-include cstdint)  # torch 1.13's headers miss it, and from g++ 13 on no other brings it
 cmake_language(DEFER CALL omni_adjust_targets)
