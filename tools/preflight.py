@@ -7,8 +7,8 @@ reports on the environment that `run.sh` would use: the running Python if k2 is 
 project's .venv. Versions come from the packages' metadata and are compared with requirements.txt; then a
 child process imports the packages that have compiled parts of their own and computes a small k2 loss and a
 kaldifeat fbank (about a second for all), because a wheel of another Python installs without a word and a
-library that crashes must not take this report along. `--import-all` imports the others too, as the set-up does
-once.
+library that crashes must not take this report along. `--import-all` imports the others too, as the
+set-up does once.
 
 Exit code: 0 if all that is needed works, 1 otherwise. kaldifeat, CUDA and the test packages are not needed.
 """

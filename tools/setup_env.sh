@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the project's environment: a Python 3.10 (found or fetched), the pinned packages, kaldifeat from
-# source, and a check by importing. Needs no root, writes nothing outside the environment's folder, may be
-# killed at any moment and called again; called when all is there it returns at once.
+# source, and a check by importing. Needs no root, leaves nothing outside the environment's folder but
+# pip's cache, may be killed at any moment and called again; called when all is there it returns at once.
 set -u -o pipefail
 
 usage() {
