@@ -25,7 +25,7 @@ set_args=()
 
 recipe=egs/librispeech/omni_sparsity
 recipe_module=egs.librispeech.omni_sparsity
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH=$PWD  # nothing else: a k2 or lhotse of another project must not come first
 
 help() {
   cat <<'EOF'
@@ -61,6 +61,8 @@ Every stage skips what is whole and goes on from where it was stopped.
 EOF
 }
 
+command_line="./run.sh${*:+ $*}"
+
 fail() {
   echo "error: $*" >&2
   exit 2
@@ -94,6 +96,7 @@ whole --world-size "$world_size"
 [ "$stop_stage" -le 6 ] || fail "--stop-stage $stop_stage: stages are 0 to 6"
 [ "$stage" -le "$stop_stage" ] || fail "--stage $stage is after --stop-stage $stop_stage"
 [ "$nj" -ge 1 ] || fail "--nj $nj: want at least 1"
+[[ $mini_scale =~ ^[0-9]*\.?[0-9]+$ ]] || fail "--mini-scale $mini_scale: want a number such as 1 or 0.02"
 [ "$world_size" -ge 1 ] || fail "--world-size $world_size: want at least 1"
 for flag in skip_bad full_libri; do
   [[ ${!flag} =~ ^[01]$ ]] || fail "--${flag/_/-} ${!flag}: want 0 or 1"
@@ -101,7 +104,7 @@ done
 case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
 case $corpus in
   mini) default_config=mini ;;
-  mini_librispeech) default_config=librispeech-mini ;;
+  mini_librispeech) default_config=librispeech-100h ;;
   librispeech) default_config=librispeech-100h; [ "$full_libri" = 0 ] || default_config=librispeech ;;
   *) fail "--corpus $corpus: want mini, mini_librispeech or librispeech" ;;
 esac
@@ -214,6 +217,6 @@ fi
 
 if wanted 6; then
   log "stage 6: report"
-  run 6 "$python" -m tools.report --exp-dir "$exp_dir" --data-dir "$data_dir"
+  run 6 "$python" -m tools.report --exp-dir "$exp_dir" --data-dir "$data_dir" --command "$command_line"
 fi
 log "done"

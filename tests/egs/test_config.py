@@ -34,6 +34,8 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("train.num_epochs=many", "wants int"),
         ("data.spec_aug=3", "wants bool"),
         ("train.num_epochs=true", "wants int"),
+        ("train.num_epochs=0", "train.num_epochs 0: want at least 1"),
+        ("data.max_duration=-3", "data.max_duration -3.0: want at least 1"),
     ],
 )
 def test_a_wrong_override_is_named(override, words):

@@ -62,6 +62,7 @@ class Data:
     max_duration: float = 200.0  # seconds of audio in a batch, for each process
     num_buckets: int = 30
     num_workers: int = 2
+    augment_from: int = 1  # the first epoch with noise and SpecAugment: they slow the way off the plateau
     noise_prob: float = 0.5
     noise_snr: List[float] = field(default_factory=lambda: [10.0, 20.0])  # dB
     spec_aug: bool = True
@@ -73,6 +74,7 @@ class Data:
     spec_aug_prob: float = 0.9
     min_seconds: float = 0.5  # shorter and longer training utterances are left out, and counted
     max_seconds: float = 20.0
+    first_max_seconds: float = 20.0  # in the first epoch: short utterances teach the alignment sooner
 
 
 @dataclass
@@ -142,6 +144,13 @@ class Config:
         return hashlib.sha256(yaml.safe_dump(whole).encode()).hexdigest()[:16]
 
 
+_AT_LEAST_ONE = (
+    "model.encoder_dim", "model.num_heads", "model.ffn_dim", "model.num_layers", "model.segment_length", "model.stack",
+    "model.vocab_size", "data.max_duration", "train.num_epochs", "train.average_period", "train.save_every_n",
+    "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
+)
+
+
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
     """Reads a configuration.
 
@@ -176,6 +185,11 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
         except yaml.YAMLError:
             raise UserError(f"--set {override}: the value is not YAML") from None
         _set(config, section, name, value, f"--set {override}")
+    for key in _AT_LEAST_ONE:
+        section, _, name = key.partition(".")
+        value = getattr(getattr(config, section), name)
+        if value < 1:
+            raise UserError(f"{key} {value}: want at least 1")
     return config
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
@@ -12,16 +13,17 @@ from typing import Any, Dict, Iterator, List, Tuple
 import sentencepiece as spm
 import torch
 from lhotse import CutSet, load_manifest
-from lhotse.dataset import CutMix, DynamicBucketingSampler, K2SpeechRecognitionDataset, SpecAugment
+from lhotse.dataset import CutMix, DynamicBucketingSampler, K2SpeechRecognitionDataset, SimpleCutSampler, SpecAugment
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tools.errors import UserError
 
 from .config import Config
+from .subsets import training_sets
 
-TRAIN = "train"
-SETS = ("dev-clean", "dev-other", "test-clean", "test-other")
+# Training cuts are counted and filtered before they are sampled, so they are in memory anyway.
+warnings.filterwarnings("ignore", message="You are using DynamicBucketingSampler with an eagerly read CutSet")
 
 
 class Corpus:
@@ -34,25 +36,13 @@ class Corpus:
             raise UserError(f"{lang}: not there; stage 2 makes it: ./run.sh --stage 2 --stop-stage 2")
         self.bpe = spm.SentencePieceProcessor(model_file=str(lang))
 
-    def subsets(self) -> List[str]:
-        """Names of the subsets that have features."""
-        names = sorted(p.name for p in (self.data_dir / "fbank").glob("librispeech_cuts_*.jsonl.gz"))
-        if not names:
-            raise UserError(f"{self.data_dir}/fbank: no features there; stage 1 makes them: ./run.sh --stage 1")
-        return [name[len("librispeech_cuts_") : -len(".jsonl.gz")] for name in names]
-
-    def evaluation_sets(self) -> List[str]:
-        """Development and test sets, in LibriSpeech's order."""
-        found = [s for s in self.subsets() if s.startswith(("dev", "test"))]
-        return sorted(found, key=lambda s: (SETS.index(s) if s in SETS else len(SETS), s))
-
     def cuts(self, subset: str) -> CutSet:
         return load_manifest(self.data_dir / "fbank" / f"librispeech_cuts_{subset}.jsonl.gz")
 
     def train_cuts(self) -> CutSet:
-        parts = [self.cuts(s) for s in self.subsets() if s.startswith(TRAIN)]
+        parts = [self.cuts(subset) for subset in training_sets(self.data_dir)]
         if not parts:
-            raise UserError(f"{self.data_dir}/fbank: no subset whose name begins with '{TRAIN}'")
+            raise UserError(f"{self.data_dir}/fbank: no subset whose name begins with 'train'")
         return CutSet.from_cuts(cut for part in parts for cut in part)
 
     def noise_cuts(self) -> CutSet:
@@ -71,14 +61,15 @@ class TrainDataset(torch.utils.data.Dataset):
     def __init__(self, config: Config, noise: CutSet, epoch: int) -> None:
         self.seed, self.epoch = config.train.seed, epoch
         d = config.data
+        augmented = epoch >= d.augment_from
         self.rng = random.Random()
         transforms = []
-        if d.noise_prob > 0:
+        if augmented and d.noise_prob > 0:
             mix = CutMix(noise, snr=tuple(d.noise_snr), p=d.noise_prob, preserve_id=True, seed=self.rng,
                          random_mix_offset=True, pad_to_longest=False)
             transforms.append(mix)
         augment = []
-        if d.spec_aug:
+        if augmented and d.spec_aug:
             augment.append(SpecAugment(
                 time_warp_factor=0, num_feature_masks=d.num_feature_masks, features_mask_size=d.freq_mask,
                 num_frame_masks=d.num_frame_masks, frames_mask_size=d.time_mask,
@@ -122,10 +113,18 @@ def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
     return CutSet.from_cuts(kept)
 
 
+def epoch_cuts(cuts: CutSet, config: Config, epoch: int) -> CutSet:
+    """The part of the training cuts that `epoch` (from 1) sees."""
+    if epoch > 1 or config.data.first_max_seconds >= config.data.max_seconds:
+        return cuts
+    short = cuts.filter(lambda cut: cut.duration <= config.data.first_max_seconds).to_eager()
+    return short if len(short) else cuts
+
+
 def train_sampler(cuts: CutSet, config: Config, epoch: int, rank: int, world_size: int) -> DynamicBucketingSampler:
     """Batches of like durations, shuffled by (seed, epoch), each at most `max_duration` seconds."""
     sampler = DynamicBucketingSampler(
-        cuts, max_duration=config.data.max_duration, num_buckets=min(config.data.num_buckets, max(1, len(cuts) // 8)),
+        cuts, max_duration=config.data.max_duration, num_buckets=max(2, min(config.data.num_buckets, len(cuts) // 8)),
         shuffle=True, drop_last=world_size > 1, seed=config.train.seed, rank=rank, world_size=world_size,
     )
     sampler.set_epoch(epoch)
@@ -154,8 +153,7 @@ def train_loader(cuts: CutSet, noise: CutSet, config: Config, epoch: int, skip: 
 def evaluation_loader(cuts: CutSet, max_duration: float) -> DataLoader:
     """Whole sets in order of duration, with the cuts under batch["supervisions"]["cut"]."""
     cuts = cuts.sort_by_duration(ascending=False)
-    sampler = DynamicBucketingSampler(cuts, max_duration=max_duration, num_buckets=1, shuffle=False,
-                                      rank=0, world_size=1)
+    sampler = SimpleCutSampler(cuts, max_duration=max_duration, shuffle=False, rank=0, world_size=1)
     return DataLoader(K2SpeechRecognitionDataset(return_cuts=True), sampler=sampler, batch_size=None)
 
 

@@ -20,6 +20,7 @@ from tools.atomic import write_json
 from tools.errors import UserError, cli
 
 from .config import add_config_arguments, load_config
+from .subsets import evaluation_sets
 
 METHOD = "greedy_search"
 
@@ -34,6 +35,18 @@ def read_subnets(exp_dir: Path) -> list[Dict]:
 def is_whole(path: Path, row: Dict) -> bool:
     """Whether the decode-*.json at `path` is of the sub-network `row`."""
     return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("checkpoint") == row["checkpoint"]
+
+
+def open_jobs(exp_dir: Path, data_dir: Path, rows: list[Dict]) -> list[tuple[str, Dict, str, Path]]:
+    """(set, row of subnets.json, suffix, decode-*.json) of what is not decoded yet."""
+    jobs = []
+    for test_set in evaluation_sets(data_dir):
+        for row in rows:
+            suffix = f"epoch-{row['epoch']}-avg-{row['avg']}-sparsity-{row['sparsity']:g}"
+            stamp = exp_dir / METHOD / f"decode-{test_set}-{suffix}.json"
+            if not is_whole(stamp, row):
+                jobs.append((test_set, row, suffix, stamp))
+    return jobs
 
 
 def decode_set(model, cuts, corpus, max_duration: float) -> tuple[list, float]:
@@ -67,6 +80,11 @@ def main() -> None:
     config = load_config(args.config, args.overrides)
     rows = read_subnets(args.exp_dir)
 
+    jobs = open_jobs(args.exp_dir, args.data_dir, rows)
+    if not jobs:
+        print(f"{args.exp_dir / METHOD}: {len(rows)} sparsities are decoded already")
+        return
+
     from tqdm import tqdm
 
     from . import scoring
@@ -76,13 +94,6 @@ def main() -> None:
 
     corpus = Corpus(args.data_dir, config.model.vocab_size)
     out = args.exp_dir / METHOD
-    jobs = []
-    for test_set in corpus.evaluation_sets():
-        for row in rows:
-            suffix = f"epoch-{row['epoch']}-avg-{row['avg']}-sparsity-{row['sparsity']:g}"
-            stamp = out / f"decode-{test_set}-{suffix}.json"
-            if not is_whole(stamp, row):
-                jobs.append((test_set, row, suffix, stamp))
     bar = tqdm(jobs, disable=None, desc="decode", unit="set")
     for test_set, row, suffix, stamp in bar:
         model = load_subnet(args.exp_dir / row["file"])

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import List
 
+import k2
 import torch
 import torch.distributed as dist
 from torch import nn
+
+
+def cuda_works() -> bool:
+    """Whether torch and k2 can both compute on this machine's GPU: a build of either may hold no code for it."""
+    if not torch.cuda.is_available():
+        return False
+    if not k2.with_cuda:
+        logging.warning("this k2 was built without CUDA: training on the CPU")
+        return False
+    try:
+        (torch.zeros(1, device="cuda") + 1).item()
+    except RuntimeError as error:
+        logging.warning(f"this torch cannot use this GPU ({str(error).splitlines()[0]}): training on the CPU")
+        return False
+    return True
 
 
 class Processes:
@@ -19,7 +36,7 @@ class Processes:
         self.rank = int(os.environ.get("RANK", 0))
         self.world_size = int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device("cpu")
-        if torch.cuda.is_available():
+        if cuda_works():
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
         if self.world_size > 1:

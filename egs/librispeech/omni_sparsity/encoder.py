@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import List, Optional, Tuple
 
 import torch
@@ -11,8 +12,30 @@ from torchaudio.models import Emformer
 from .config import Model as ModelConfig
 from .frontend import Frontend
 
-# Of a stream: the front end's cache, then the Emformer's state of each layer.
+# Of a stream: the front end's cache and the number of frames so far, then the Emformer's state of each layer.
 States = List[List[Tensor]]
+
+
+class CircularPosition(nn.Module):
+    """Adds a projection of sines and cosines of the frame's position on a circle.
+
+    Emformer itself is blind to order: it cannot tell a neighbour from any other frame that a frame may attend to. The
+    circle is as long as what a frame sees (left context, segment, right context), so that a position relative to
+    another is unique there and a stream may go on for ever. The scalar products of such features depend on the
+    difference of two positions alone.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.period = config.left_context_length + config.segment_length + config.right_context_length
+        angle = 2 * math.pi * torch.arange(self.period)[:, None] / self.period * torch.arange(1, self.period // 2 + 1)
+        self.register_buffer("features", torch.cat([angle.sin(), angle.cos()], dim=1), persistent=False)
+        self.projection = nn.Linear(self.features.size(1), config.encoder_dim, bias=False)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """(B, T, D) whose first frame is number `start` of its stream -> the same shape."""
+        position = torch.arange(start, start + x.size(1), device=x.device) % self.period
+        return x + self.projection(self.features[position])
 
 
 class StreamingEncoder(nn.Module):
@@ -25,6 +48,7 @@ class StreamingEncoder(nn.Module):
         self.right_context_length = config.right_context_length
         self.output_dim = config.encoder_dim
         self.frontend = Frontend(config)
+        self.position = CircularPosition(config)
         self.emformer = Emformer(
             config.encoder_dim,
             config.num_heads,
@@ -50,6 +74,7 @@ class StreamingEncoder(nn.Module):
             (B, T // 4, D) and (B,) int64 lengths at 25 Hz. Up to three last feature frames are dropped.
         """
         x, lengths, _ = self.frontend(x, lengths)
+        x = self._silence_behind(self.position(x), lengths)
         # A stream ends in a segment that silence (zeros) fills up, with its right context behind. Emformer masks the
         # end of an utterance in a batch but not of one alone: counting the filled segment as there makes whole
         # utterances, batches and streams equal.
@@ -71,8 +96,16 @@ class StreamingEncoder(nn.Module):
         Returns:
             (B, segment_length, D), lengths (B,), states for the next chunk.
         """
-        cache = None if states is None else states[0]
-        x, lengths, cache = self.frontend(x, lengths, cache, self.segment_length)
+        start = 0 if states is None else int(states[0][-1])
+        x, lengths, cache = self.frontend(x, lengths, None if states is None else states[0][:-1], self.segment_length)
+        x = self._silence_behind(self.position(x, start), lengths)
         whole = torch.full_like(lengths, self.segment_length + self.right_context_length)
         y, _, layers = self.emformer.infer(x, whole, None if states is None else states[1:])
+        cache.append(torch.tensor(start + self.segment_length))
         return y, lengths.clamp(max=self.segment_length), [cache] + layers
+
+    @staticmethod
+    def _silence_behind(x: Tensor, lengths: Tensor) -> Tensor:
+        """Zeros behind the end: a right context that reaches there must not depend on the batch's padding."""
+        inside = torch.arange(x.size(1), device=x.device)[None, :] < lengths[:, None]
+        return x * inside[:, :, None]

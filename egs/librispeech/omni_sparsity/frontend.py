@@ -1,8 +1,4 @@
-"""What stands before the Emformer: projection, stacking to 25 Hz, and causal convolutions.
-
-Emformer knows nothing of positions: a frame cannot tell its neighbour from any other frame that it may attend to.
-Convolutions over the last few frames give it that, as in every conformer-like encoder.
-"""
+"""What stands before the Emformer: projection, stacking to 25 Hz, and causal convolutions over the last few frames."""
 
 from __future__ import annotations
 
@@ -42,8 +38,8 @@ class Frontend(nn.Module):
             keep: output frames that will not come again with the next chunk; None: all.
 
         Returns:
-            (B, T // 4, D), zero behind an utterance's end; lengths at 25 Hz; the cache for the next chunk, for each
-            convolution the last `conv_kernel - 1` inputs, (B, conv_kernel - 1, D).
+            (B, T // 4, D); lengths at 25 Hz; the cache for the next chunk, for each convolution the last
+            `conv_kernel - 1` inputs, (B, conv_kernel - 1, D).
         """
         x = self.projection((x - self.mean) / self.std)
         frames = x.size(1) // self.stack
@@ -60,6 +56,4 @@ class Frontend(nn.Module):
             x = x + torch.nn.functional.silu(conv(window))
         x = self.dropout(self.norm(x))
         lengths = torch.div(lengths, self.stack, rounding_mode="floor")
-        # Zeros behind the end: a right context that reaches there must not depend on the batch's padding.
-        inside = torch.arange(frames, device=x.device)[None, :] < lengths[:, None]
-        return x * inside[:, :, None], lengths, states
+        return x, lengths, states

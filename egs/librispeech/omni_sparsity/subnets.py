@@ -14,8 +14,9 @@ import argparse
 import dataclasses
 import hashlib
 import io
+import json
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
@@ -89,10 +90,23 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
             "train_seconds": round(trained["train_seconds"], 1),
             "epoch": epoch,
             "avg": avg,
+            "config_key": config.training_key(),
             "checkpoint": hashlib.sha256(buffer.getvalue()).hexdigest()[:16],
         })
     write_json(folder / "subnets.json", rows)
     return rows
+
+
+def whole_already(config: Config, exp_dir: Path, epoch: int, avg: int, sparsities: List[float]) -> Optional[List[Dict]]:
+    """The rows of subnets.json if it was made of these very checkpoints and settings, else None."""
+    index, last = exp_dir / "subnets" / "subnets.json", exp_dir / f"epoch-{epoch}.pt"
+    if not index.is_file() or not last.is_file() or index.stat().st_mtime_ns < last.stat().st_mtime_ns:
+        return None
+    rows = json.loads(index.read_text(encoding="utf-8"))
+    made = [(row["sparsity"], row["epoch"], row["avg"], row["config_key"]) for row in rows]
+    wanted = [(sparsity, epoch, avg, config.training_key()) for sparsity in sparsities]
+    whole = all((exp_dir / row[name]).is_file() for row in rows for name in ("file", "spec"))
+    return rows if made == wanted and whole else None
 
 
 @cli
@@ -106,8 +120,10 @@ def main() -> None:
     args = parser.parse_args()
     config = load_config(args.config, args.overrides)
     sparsities = parse_sparsities(args.sparsities, config)
-    rows = write_subnets(config, args.exp_dir, args.epoch or config.train.num_epochs, args.avg or config.decode.avg,
-                         sparsities)
+    epoch, avg = args.epoch or config.train.num_epochs, args.avg or config.decode.avg
+    rows = whole_already(config, args.exp_dir, epoch, avg, sparsities)
+    if rows is None:
+        rows = write_subnets(config, args.exp_dir, epoch, avg, sparsities)
     for row in rows:
         print(f"{row['file']}: {row['params_nonzero']} of {row['params_total']} parameters, "
               f"{row['size_bytes'] / 1e6:.2f} MB, sparsity {row['measured_sparsity']:.4f}")

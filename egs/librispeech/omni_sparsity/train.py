@@ -39,10 +39,14 @@ def keep_config(exp_dir: Path, config: Config) -> None:
     from tools.atomic import write_text
 
     path = exp_dir / "config.yaml"
-    if path.is_file() and load_config(path).training_key() != config.training_key():
-        raise UserError(f"{path}: this experiment was begun with another configuration: give the same one, or another "
-                        f"--exp-dir, or remove {exp_dir}")
-    write_text(path, config.to_yaml())
+    text = config.to_yaml()
+    if path.is_file():
+        if load_config(path).training_key() != config.training_key():
+            raise UserError(f"{path}: this experiment was begun with another configuration: give the same one, or "
+                            f"another --exp-dir, or remove {exp_dir}")
+        if path.read_text(encoding="utf-8") == text:
+            return
+    write_text(path, text)
 
 
 @cli

@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from . import checkpoint as ckpt
 from .config import Config
-from .data import Corpus, evaluation_loader, train_loader, unpack_batch, usable
+from .data import Corpus, epoch_cuts, evaluation_loader, train_loader, unpack_batch, usable
 from .distributed import Processes
 from .loss import BACKEND, compute_loss
 from .meter import Meter
 from .model import Transducer
 from .optim import Schedule, make_optimizer
 from .strategy import Strategy, make_supernet
+from .subsets import evaluation_sets
 from tools.errors import UserError
 
 
@@ -48,7 +49,9 @@ class Trainer:
         self.schedule = Schedule(self.optimizer, config.train)
         self.average = ckpt.RunningAverage(ckpt.weights_of(self.model, self.net))
         self.averaged_until = 0
-        self.epoch, self.batch, self.step, self.passes, self.seen, self.seconds = 1, 0, 0, 0, 0.0, 0.0
+        self.epoch, self.batch, self.step, self.passes = 1, 0, 0, 0
+        self.seen, self.seconds = 0.0, 0.0
+        self.durations = [1.0] * config.train.num_epochs  # seconds of audio in each epoch; `run` measures them
         self.meter = Meter(exp_dir / "tensorboard" if tensorboard and self.processes.is_first else None)
 
     def run(self, start_epoch: int, start_batch: int) -> None:
@@ -57,13 +60,14 @@ class Trainer:
         self._resume(start_epoch, start_batch)
         cuts = usable(self.corpus.train_cuts(), self.corpus, self.config)
         self.noise = self.corpus.noise_cuts()
-        self.total = sum(cut.duration for cut in cuts)
+        whole, first = (sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in (2, 1))
+        self.durations = [first] + [whole] * (self.config.train.num_epochs - 1)
         count = sum(p.numel() for p in self.model.parameters())
         logging.info(f"{BACKEND}, {self.device}, {self.processes.world_size} process(es), {count} parameters, "
-                     f"{self.total / 3600:.2f} h of training speech with its perturbed copies")
+                     f"{whole / 3600:.2f} h of training speech with its perturbed copies")
         valid = self._valid_cuts() if self.processes.is_first else None
         while self.epoch <= self.config.train.num_epochs:
-            self._train_epoch(cuts)
+            self._train_epoch(epoch_cuts(cuts, self.config, self.epoch))
             if self.processes.is_first:
                 self._validate(valid)
             self._save(self.exp_dir / f"epoch-{self.epoch}.pt", next_epoch=True)
@@ -74,14 +78,16 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the training that is done, 0 to 1."""
-        return min(1.0, (self.epoch - 1 + min(1.0, self.seen / self.total)) / self.config.train.num_epochs)
+        """Share of the training's audio that is done, 0 to 1."""
+        done = sum(self.durations[: self.epoch - 1]) + min(self.seen, self.durations[self.epoch - 1])
+        return min(1.0, done / sum(self.durations))
 
     def _train_epoch(self, cuts) -> None:
         t = self.config.train
+        total = round(self.durations[self.epoch - 1])
         loader = train_loader(cuts, self.noise, self.config, self.epoch, self.batch, self.processes.rank,
                               self.processes.world_size)
-        bar = tqdm(total=round(self.total), initial=round(self.seen), unit="s", disable=None if self.processes.is_first
+        bar = tqdm(total=total, initial=round(self.seen), unit="s", disable=None if self.processes.is_first
                    else True, desc=f"epoch {self.epoch}/{t.num_epochs}", mininterval=1.0)
         began = time.monotonic()
         for batch in loader:
@@ -93,7 +99,7 @@ class Trainer:
             self.seen += audio
             now = time.monotonic()
             self.seconds, began = self.seconds + now - began, now
-            bar.update(min(round(self.seen), round(self.total)) - bar.n)
+            bar.update(min(round(self.seen), total) - bar.n)
             if self.step % t.average_period == 0:
                 self.average.update(ckpt.weights_of(self.model, self.net), self.step, t.average_period)
                 self.averaged_until = self.step
@@ -138,7 +144,7 @@ class Trainer:
         self.meter.add_step(lr, norm.item())
 
     def _valid_cuts(self):
-        sets = [s for s in self.corpus.evaluation_sets() if s.startswith("dev")]
+        sets = [s for s in evaluation_sets(self.corpus.data_dir) if s.startswith("dev")]
         if not sets:
             raise UserError(f"{self.corpus.data_dir}/fbank: no dev set to validate on")
         each = max(1, self.config.train.valid_utterances // len(sets))

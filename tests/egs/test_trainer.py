@@ -1,0 +1,154 @@
+"""Training: what is counted, that it learns, and that a stopped run goes on as if it had not been stopped."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from egs.librispeech.omni_sparsity import decode, subnets, train
+from egs.librispeech.omni_sparsity.checkpoint import load_checkpoint
+from egs.librispeech.omni_sparsity.trainer import Trainer
+from tools.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+class Stopped(Exception):
+    pass
+
+
+def run(config, data_dir, exp_dir, stop_at=None, **more):
+    trainer = Trainer(config, data_dir, exp_dir, tensorboard=False)
+    if stop_at is not None:
+        real = trainer._train_step
+
+        def step(*batch):
+            if trainer.step == stop_at:
+                raise Stopped
+            real(*batch)
+
+        trainer._train_step = step
+    trainer.run(more.get("start_epoch", 0), more.get("start_batch", 0))
+    return trainer
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def assert_same_training(one: Path, other: Path, name: str):
+    a, b = load_checkpoint(one / name), load_checkpoint(other / name)
+    assert same(a["model"], b["model"]) and same(a["model_avg"], b["model_avg"])
+    assert same(a["omni"]["private"], b["omni"]["private"]) and same(a["omni"]["ranks"], b["omni"]["ranks"])
+    for key in ("batch_idx_train", "passes", "averaged_until", "sampler", "scheduler"):
+        assert a[key] == b[key], key
+
+
+def test_a_stopped_training_goes_on_bit_by_bit(config, data_dir, tmp_path):
+    unbroken = run(config, data_dir, tmp_path / "a")
+    total = unbroken.step
+    assert total > 12
+    for stop in (4, total // 2 + 2, total - 1):
+        with pytest.raises(Stopped):
+            run(config, data_dir, tmp_path / "b", stop_at=stop)
+    run(config, data_dir, tmp_path / "b")
+    assert_same_training(tmp_path / "a", tmp_path / "b", "epoch-2.pt")
+    assert not list((tmp_path / "b").glob("checkpoint-*.pt"))  # only needed within an epoch
+
+    run(config, data_dir, tmp_path / "b", start_epoch=2)  # trains the second epoch again
+    assert_same_training(tmp_path / "a", tmp_path / "b", "epoch-2.pt")
+
+
+def test_start_batch_takes_the_named_checkpoint(config, data_dir, tmp_path):
+    with pytest.raises(Stopped):
+        run(config, data_dir, tmp_path, stop_at=7)
+    assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == ["checkpoint-3.pt", "checkpoint-6.pt"]
+    with pytest.raises(Stopped):
+        trainer = run(config, data_dir, tmp_path, stop_at=3, start_batch=3)
+        assert trainer.step == 3
+    with pytest.raises(UserError, match="checkpoint-5.pt: no such checkpoint"):
+        run(config, data_dir, tmp_path, start_batch=5)
+
+
+def test_passes_are_counted_and_every_kind_is_told(config, data_dir, tmp_path, caplog):
+    config.omni.sampling, config.omni.dense_until, config.train.num_epochs = "sandwich", 0.5, 1
+    trainer = run(config, data_dir, tmp_path)
+    log = (tmp_path / "log" / "train.log").read_text()
+    state = load_checkpoint(tmp_path / "epoch-1.pt")
+    assert trainer.step < state["passes"] < 3 * trainer.step and (state["passes"] - trainer.step) % 2 == 0
+    assert "min" in log and "random" in log and "validation, pruned loss/frame: max" in log
+    assert {"model", "model_avg", "optimizer", "scheduler", "grad_scaler", "sampler", "average_period",
+            "batch_idx_train"} <= state.keys()
+
+
+def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_the_second_time(config, data_dir, tmp_path, monkeypatch):
+    config.train.num_epochs, config.train.base_lr, config.decode.avg = 4, 5e-3, 2
+    (tmp_path / "toy.yaml").write_text(config.to_yaml())
+    common = ["--config", str(tmp_path / "toy.yaml"), "--exp-dir", str(tmp_path / "exp")]
+    commands = [(train, ["--data-dir", str(data_dir)]), (subnets, ["--sparsities", "0 0.5"]),
+                (decode, ["--data-dir", str(data_dir)])]
+
+    def run_all():
+        for module, more in commands:
+            monkeypatch.setattr(sys, "argv", ["command", *common, *more])
+            module.main()
+        return {p: p.stat().st_mtime_ns for p in (tmp_path / "exp").rglob("*") if p.is_file()}
+
+    before = run_all()
+    log = (tmp_path / "exp/log/train.log").read_text()
+    validation = [float(v) for v in re.findall(r"validation, pruned loss/frame: max ([\d.]+)", log)]
+    assert len(validation) == 4 and validation[-1] < 0.6 * validation[0]
+    assert any((tmp_path / "exp/tensorboard").iterdir())
+
+    rows = json.loads((tmp_path / "exp/subnets/subnets.json").read_text())
+    assert [row["sparsity"] for row in rows] == [0.0, 0.5]
+    assert [row["measured_sparsity"] for row in rows] == pytest.approx([0.0, 0.5], abs=0.005)
+    assert rows[1]["size_bytes"] < rows[0]["size_bytes"] and rows[1]["params_nonzero"] < rows[0]["params_nonzero"]
+    for row in rows:
+        for test_set in ("dev-clean", "test-clean"):
+            name = f"{test_set}-epoch-4-avg-2-sparsity-{row['sparsity']:g}"
+            assert (tmp_path / f"exp/greedy_search/errs-{name}.txt").read_text().startswith("%WER = ")
+            record = json.loads((tmp_path / f"exp/greedy_search/decode-{name}.json").read_text())
+            assert record["checkpoint"] == row["checkpoint"] and record["loss_backend"].startswith("k2 ")
+
+    after = run_all()
+    assert after == before
+    config.train.base_lr = 1e-3
+    (tmp_path / "toy.yaml").write_text(config.to_yaml())
+    for module, more in commands[:2]:
+        monkeypatch.setattr(sys, "argv", ["command", *common, *more])
+        with pytest.raises(SystemExit):
+            module.main()
+    assert run_names(tmp_path / "exp") == {p.name for p in before}
+
+
+def run_names(folder: Path) -> set:
+    return {p.name for p in folder.rglob("*") if p.is_file()}
+
+
+def test_another_configuration_is_refused(config, data_dir, tmp_path):
+    train.keep_config(tmp_path, config)
+    train.keep_config(tmp_path, config)
+    config.train.base_lr *= 2
+    with pytest.raises(UserError, match="config.yaml: this experiment was begun with another configuration"):
+        train.keep_config(tmp_path, config)
+
+
+def test_two_processes_train_what_one_does_with_both_batches(config, data_dir, tmp_path):
+    """Every step of two processes sees two batches: the same audio in half the steps."""
+    config.train.num_epochs = 1
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
+               "egs.librispeech.omni_sparsity.train", "--config", str(tmp_path / "c.yaml"), "--data-dir", str(data_dir),
+               "--exp-dir", str(tmp_path / "two"), "--tensorboard", "0"]
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+                   capture_output=True)
+    two = load_checkpoint(tmp_path / "two" / "epoch-1.pt")
+    one = run(config, data_dir, tmp_path / "one")
+    assert two["world_size"] == 2 and one.step // 2 - 2 <= two["batch_idx_train"] <= one.step // 2 + 1
+    assert (tmp_path / "two" / "log" / "train-1.log").is_file()

@@ -1,0 +1,142 @@
+"""run.sh as a user calls it: all stages at toy size, and one clear line for each mistake."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SETS = ("dev-clean", "dev-other", "test-clean", "test-other")
+TOY = ["--mini-scale", "0.02", "--num-epochs", "2", "--max-duration", "30", "--set", "model.num_layers=1", "--set",
+       "model.encoder_dim=32", "--set", "model.ffn_dim=64", "--set", "train.save_every_n=5"]
+
+
+def run(*arguments, check=True, **more):
+    command = [str(ROOT / "run.sh"), "--python", sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, **more)
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def folders(root: Path):
+    return ["--download-dir", root / "download", "--data-dir", root / "data", "--exp-dir", root / "exp"]
+
+
+def contents(folder: Path):
+    return {p.relative_to(folder): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """An unbroken run of all stages at toy size."""
+    root = tmp_path_factory.mktemp("toy")
+    run(*folders(root), *TOY)
+    return root
+
+
+def what_the_seed_fixes(root: Path):
+    rows = json.loads((root / "exp" / "results.json").read_text())
+    return [{k: v for k, v in row.items() if k not in ("rtf", "train_seconds")} for row in rows]
+
+
+def test_all_stages_write_what_they_promise(toy):
+    rows = json.loads((toy / "exp/results.json").read_text())
+    assert [(row["sparsity"], row["test_set"]) for row in rows] == [(s, t) for s in (0, 0.5, 0.7, 0.8, 0.9) for t in SETS]
+    for row in rows:
+        assert abs(row["measured_sparsity"] - row["sparsity"]) < 0.005
+        assert row["loss_backend"] == "k2 1.23.4" and row["train_passes"] > 0 and row["system"] == "omni"
+        assert (toy / "exp" / row["spec"]).is_file()
+    sizes = [row["size_bytes"] for row in rows]
+    assert sizes == sorted(sizes, reverse=True)
+    for name in ("RESULTS.md", "pareto.png", "report.html", "log/stage0.log", "log/train.log", "config.yaml"):
+        assert (toy / "exp" / name).stat().st_size > 100
+    assert len(list((toy / "exp/greedy_search").glob("wer-summary-*-sparsity-*.txt"))) == 20
+
+
+def test_a_second_call_does_nothing_again(toy):
+    before = contents(toy)
+    run(*folders(toy), *TOY)
+    after = contents(toy)
+    changed = {str(p) for p in after if after[p] != before.get(p)}
+    assert changed <= {"exp/results.json", "exp/RESULTS.md", "exp/pareto.png", "exp/report.html"}
+
+
+@pytest.mark.parametrize("stage, sign", [
+    (0, "download/train-clean/*"), (1, "data/fbank/*"), (3, "exp/checkpoint-5.pt"), (5, "exp/greedy_search/recogs-*")])
+def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stage, sign):
+    if stage >= 1:
+        for name in ("download", "data"):
+            shutil.copytree(toy / name, tmp_path / name, symlinks=True)
+        stamp = tmp_path / "data" / ".stage0"  # it names the folder that it was made from
+        stamp.write_text(stamp.read_text().replace(str(toy), str(tmp_path)))
+    if stage == 1:
+        shutil.rmtree(tmp_path / "data" / "fbank")
+        (tmp_path / "data" / ".stage1").unlink()
+    if stage == 5:
+        shutil.copytree(toy / "exp", tmp_path / "exp")
+        shutil.rmtree(tmp_path / "exp" / "greedy_search")
+    command = [str(ROOT / "run.sh"), "--python", sys.executable, *map(str, folders(tmp_path)), *TOY]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob(sign)):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "exp" / "results.json").is_file() or stage == 5
+    run(*folders(tmp_path), *TOY)
+    assert what_the_seed_fixes(tmp_path) == what_the_seed_fixes(toy)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--stage", "7"], "--stage 7: stages are 0 to 6"),
+    (["--stop-stage", "x"], "--stop-stage x: want a whole number"),
+    (["--stage", "3", "--stop-stage", "2"], "--stage 3 is after --stop-stage 2"),
+    (["--corpus", "maxi"], "--corpus maxi: want mini"),
+    (["--colour", "red"], "unknown option --colour"),
+    (["--stage"], "--stage wants a value"),
+    (["--sparsities", "0 1.0"], "1.0 is no share of zeros"),
+    (["--sparsities", "-0.1"], "-0.1 is no share of zeros"),
+    (["--config", "absent.yaml"], "--config absent.yaml: no such file"),
+    (["--set", "train.epochs=3"], "no setting train.epochs"),
+    (["--nj", "0"], "--nj 0: want at least 1"),
+    (["--skip-bad", "2"], "--skip-bad 2: want 0 or 1"),
+    (["--mini-scale", "big"], "--mini-scale big"),
+    (["--num-epochs", "0"], "train.num_epochs"),
+    (["--max-duration", "-3"], "data.max_duration"),
+    (["--stage", "1"], "stage 0"),
+    (["--stage", "4"], "stage 3"),
+    (["--corpus", "librispeech", "--download-dir", "tests"], "tests"),
+])
+def test_a_mistake_is_one_clear_line(arguments, words, tmp_path):
+    done = run("--data-dir", tmp_path / "data", "--exp-dir", tmp_path / "exp", *arguments, check=False)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and words in lines[0], done.stderr
+    left = [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".log"]
+    assert not left
+
+
+def test_another_vocabulary_or_configuration_is_refused_and_nothing_is_lost(toy):
+    before = contents(toy)
+    for more, words in ((["--set", "model.vocab_size=5000"], "5000"), (["--set", "train.base_lr=0.5"], "another configuration"),
+                        (["--seed", "7"], "was made with other settings")):
+        done = run(*folders(toy), *TOY, *more, check=False)
+        lines = [line for line in done.stderr.splitlines() if line]
+        assert done.returncode == 2 and len(lines) == 1 and words in lines[0], done.stderr
+    assert contents(toy) == before
+
+
+def test_help_fits_a_screen_and_tells_what_stages_cost():
+    text = run("--help").stdout
+    lines = text.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 100 and "minutes" in text and "@" not in text
+    for name in ("--nj", "--max-duration", "--num-epochs", "--config", "--set", "--sparsities", "--download-dir"):
+        assert name in text
