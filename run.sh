@@ -29,33 +29,33 @@ export PYTHONPATH=$PWD  # nothing else: a k2 or lhotse of another project must n
 
 help() {
   cat <<'EOF'
-usage: ./run.sh [--name value]...     all stages on the synthetic corpus `mini`, on two cores and no GPU
+usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two cores and no GPU
 
-  stage        what it makes                                                    minutes (mini, two cores)
-  environment  .venv with the pinned stack, kaldifeat built                     @ENV@
-  0 corpus     speech in LibriSpeech layout, lhotse manifests, validated        @S0@
-  1 features   80-bin fbank, speed perturbation, noise                          @S1@
-  2 lang       sentencepiece BPE                                                @S2@
-  3 train      the supernet, k2 pruned RNN-T loss                               @S3@
-  4 subnets    averaged checkpoint, one sub-network a sparsity                  @S4@
-  5 decode     every dev and test set x sparsity                                @S5@
-  6 report     results.json RESULTS.md pareto.png report.html                   @S6@
+  stage        what it makes                                       minutes (mini, two cores)
+  environment  .venv with the pinned stack, kaldifeat built        @ENV@
+  0 corpus     speech in LibriSpeech layout, checked manifests     @S0@
+  1 features   80-bin fbank, speed perturbation, noise             @S1@
+  2 lang       sentencepiece BPE                                   @S2@
+  3 train      the supernet, k2 pruned RNN-T loss                  @S3@
+  4 subnets    averaged checkpoint, one sub-network a sparsity     @S4@
+  5 decode     every dev and test set x sparsity                   @S5@
+  6 report     results.json RESULTS.md pareto.png report.html      @S6@
 
-  --stage N --stop-stage N   first and last stage                               (0 6)
-  --corpus C                 mini | mini_librispeech | librispeech              (mini)
-  --download-dir DIR         a corpus that is there, or where it goes           (download/C)
-  --data-dir DIR             manifests, features, lang                          (data/C)
-  --exp-dir DIR              checkpoints, logs, results                         (exp/C)
-  --config FILE              configuration of model and training                (conf/ by corpus)
-  --set section.name=value   change one setting of it; may be repeated
-  --num-epochs N --max-duration S   epochs; seconds of audio in a batch         (configuration)
-  --sparsities "S S ..."     shares of zeros, 0 to below 1                      (0 0.5 0.7 0.8 0.9)
-  --nj N                     processes for data                                 (cores)
-  --world-size N             processes for training (torchrun)                  (1)
-  --full-libri 0|1           librispeech: 100 or 960 hours                      (0)
-  --skip-bad 0|1             leave broken utterances out instead of stopping    (0)
-  --fbank B                  auto | kaldifeat | lhotse                          (auto)
-  --seed N --mini-scale X    of the mini corpus (0.02: a toy, for tests)        (42 1.0)
+  --stage N --stop-stage N   first and last stage                  (0 6)
+  --corpus C                 mini | mini_librispeech | librispeech (mini)
+  --download-dir DIR         a corpus that is there, or its place  (download/C)
+  --data-dir DIR             manifests, features, lang             (data/C)
+  --exp-dir DIR              checkpoints, logs, results            (exp/C)
+  --config FILE              model and training                    (conf/ by corpus)
+  --set section.name=value   change one setting of it; repeatable
+  --num-epochs N             epochs                                (configuration)
+  --max-duration S           seconds of audio in a batch           (configuration)
+  --sparsities "S S ..."     shares of zeros, 0 to below 1         (0 0.5 0.7 0.8 0.9)
+  --nj N --world-size N      processes for data; for training      (cores; 1)
+  --full-libri 0|1           librispeech: 100 or 960 hours         (0)
+  --skip-bad 0|1             leave broken utterances out           (0: stop and name them)
+  --fbank B                  auto | kaldifeat | lhotse             (auto)
+  --seed N --mini-scale X    of corpus mini; 0.02 is a toy         (42 1.0)
   --python PATH              use this Python, make no .venv
 Every stage skips what is whole and goes on from where it was stopped.
 EOF

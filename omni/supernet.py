@@ -1,7 +1,7 @@
 """One model, many sparse sub-networks: weights are masked in place while a sub-network is active.
 
 Nothing is added to the model: no hook on a module, no buffer, no renamed key. Weights are found as parameters, so a
-module that reads a weight without being called is masked as any other (notes on why forward hooks fail: docs/omni.md).
+module that reads a weight without being called (nn.MultiheadAttention's out_proj, say) is masked as any other.
 """
 
 from __future__ import annotations

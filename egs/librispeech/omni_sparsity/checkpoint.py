@@ -55,8 +55,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Dict[str,
         UserError: no such file, or not a whole checkpoint.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; there are "
-                        f"{', '.join(p.name for p in sorted(path.parent.glob('*.pt'))) or 'none'}")
+        there = ", ".join(p.name for p in sorted(path.parent.glob("*.pt"))) or "none; stage 3 makes them"
+        raise UserError(f"{path}: no such checkpoint; there are {there}")
     try:
         return torch.load(path, map_location=device)
     except Exception as error:
