@@ -32,14 +32,14 @@ help() {
 usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two cores and no GPU
 
   stage        what it makes                                       minutes (mini, two cores)
-  environment  .venv with the pinned stack, kaldifeat built        @ENV@
-  0 corpus     speech in LibriSpeech layout, checked manifests     @S0@
-  1 features   80-bin fbank, speed perturbation, noise             @S1@
-  2 lang       sentencepiece BPE                                   @S2@
-  3 train      the supernet, k2 pruned RNN-T loss                  @S3@
-  4 subnets    averaged checkpoint, one sub-network a sparsity     @S4@
-  5 decode     every dev and test set x sparsity                   @S5@
-  6 report     results.json RESULTS.md pareto.png report.html      @S6@
+  environment  .venv with the pinned stack, kaldifeat built        2 to 4
+  0 corpus     speech in LibriSpeech layout, checked manifests     1.5
+  1 features   80-bin fbank, speed perturbation, noise             1.5
+  2 lang       sentencepiece BPE                                   0
+  3 train      the supernet, k2 pruned RNN-T loss                  22
+  4 subnets    averaged checkpoint, one sub-network a sparsity     0.2
+  5 decode     every dev and test set x sparsity                   1
+  6 report     results.json RESULTS.md pareto.png report.html      0.1
 
   --stage N --stop-stage N   first and last stage                  (0 6)
   --corpus C                 mini | mini_librispeech | librispeech (mini)

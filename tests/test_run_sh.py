@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SETS = ("dev-clean", "dev-other", "test-clean", "test-other")
-TOY = ["--mini-scale", "0.02", "--num-epochs", "2", "--max-duration", "30", "--set", "model.num_layers=1", "--set",
+TOY = ["--mini-scale", "0.02", "--num-epochs", "1", "--max-duration", "30", "--set", "model.num_layers=1", "--set",
        "model.encoder_dim=32", "--set", "model.ffn_dim=64", "--set", "train.save_every_n=5"]
 
 
@@ -68,21 +68,31 @@ def test_a_second_call_does_nothing_again(toy):
     assert changed <= {"exp/results.json", "exp/RESULTS.md", "exp/pareto.png", "exp/report.html"}
 
 
-@pytest.mark.parametrize("stage, sign", [
-    (0, "download/train-clean/*"), (1, "data/fbank/*"), (3, "exp/checkpoint-5.pt"), (5, "exp/greedy_search/recogs-*")])
-def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stage, sign):
-    if stage >= 1:
-        for name in ("download", "data"):
-            shutil.copytree(toy / name, tmp_path / name, symlinks=True)
-        stamp = tmp_path / "data" / ".stage0"  # it names the folder that it was made from
-        stamp.write_text(stamp.read_text().replace(str(toy), str(tmp_path)))
+def made(root: Path, *patterns):
+    """{file: content} of what a stage made."""
+    return {p.relative_to(root): p.read_bytes() for pattern in patterns for p in sorted(root.glob(pattern))}
+
+
+@pytest.mark.parametrize("stage, last, sign, patterns", [
+    (0, 2, "download/train-clean/*", ("download/**/*.flac", "data/fbank/*/*.lca", "data/lang_bpe_200/*")),
+    (1, 2, "data/fbank/*/*.lca", ("data/fbank/*/*.lca", "data/lang_bpe_200/*")),
+    (3, 4, "exp/checkpoint-5.pt", ("exp/subnets/*.pt",)),
+    (5, 6, "exp/greedy_search/recogs-*", ("exp/greedy_search/*.txt",)),
+])
+def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stage, last, sign, patterns):
+    for name in ("download", "data"):
+        if stage:
+            shutil.copytree(toy / name, tmp_path / name)
+            stamp = tmp_path / "data" / ".stage0"  # it names the folder that it was made from
+            stamp.write_text(stamp.read_text().replace(str(toy), str(tmp_path)))
     if stage == 1:
         shutil.rmtree(tmp_path / "data" / "fbank")
         (tmp_path / "data" / ".stage1").unlink()
     if stage == 5:
         shutil.copytree(toy / "exp", tmp_path / "exp")
         shutil.rmtree(tmp_path / "exp" / "greedy_search")
-    command = [str(ROOT / "run.sh"), "--python", sys.executable, *map(str, folders(tmp_path)), *TOY]
+    arguments = [*folders(tmp_path), *TOY, "--stage", stage, "--stop-stage", last]
+    command = [str(ROOT / "run.sh"), "--python", sys.executable, *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 300
     while not list(tmp_path.glob(sign)):
@@ -90,9 +100,11 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stag
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (tmp_path / "exp" / "results.json").is_file() or stage == 5
-    run(*folders(tmp_path), *TOY)
-    assert what_the_seed_fixes(tmp_path) == what_the_seed_fixes(toy)
+    assert made(tmp_path, *patterns) != made(toy, *patterns)  # it was in the middle
+    run(*arguments)
+    assert made(tmp_path, *patterns) == made(toy, *patterns)
+    if last == 6:
+        assert what_the_seed_fixes(tmp_path) == what_the_seed_fixes(toy)
 
 
 @pytest.mark.parametrize("arguments, words", [

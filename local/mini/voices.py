@@ -35,8 +35,8 @@ OTHER_VARIANTS = {
 }
 
 SUBSETS = ("train-clean", "dev-clean", "dev-other", "test-clean", "test-other")
-_SECONDS = {subset: 12000 if subset == "train-clean" else 1270 for subset in SUBSETS}
-_SPEAKERS = {subset: 120 if subset == "train-clean" else 12 for subset in SUBSETS}
+_SECONDS = {subset: 18000 if subset == "train-clean" else 1270 for subset in SUBSETS}
+_SPEAKERS = {subset: 144 if subset == "train-clean" else 12 for subset in SUBSETS}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def speakers(seed: int, scale: float) -> list[Speaker]:
                     subset=subset,
                     voice=f"{accent}+{variant}",
                     pitch=rng.randint(25, 75),
-                    rate=rng.randint(105, 170),
+                    rate=rng.randint(95, 150),
                     pitch_range=rng.randint(25, 75),
                     seconds=_SECONDS[subset] * scale / count,
                 )

@@ -30,3 +30,5 @@ def test_a_batch_gives_what_one_utterance_at_a_time_gives():
     found = greedy_search(model, encoder_out, lengths)
     assert found == [plain_greedy(model, encoder_out[i, : lengths[i]]) for i in range(3)]
     assert 0 < len(found[0]) < 20 and len(set(found[0])) > 2
+    assert len(greedy_search(model, encoder_out, lengths, blank_penalty=100.0)[0]) == 20
+    assert greedy_search(model, encoder_out, lengths, blank_penalty=-100.0) == [[], [], []]

@@ -119,6 +119,7 @@ class Omni:
 class Decode:
     avg: int = 1  # averages over the last `avg` epochs
     max_duration: float = 600.0
+    blank_penalty: float = 0.0  # taken off blank's logit in the search
 
 
 @dataclass

@@ -32,24 +32,27 @@ def read_subnets(exp_dir: Path) -> list[Dict]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def is_whole(path: Path, row: Dict) -> bool:
-    """Whether the decode-*.json at `path` is of the sub-network `row`."""
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("checkpoint") == row["checkpoint"]
+def is_whole(path: Path, row: Dict, blank_penalty: float) -> bool:
+    """Whether the decode-*.json at `path` is of the sub-network `row` and of this search."""
+    if not path.is_file():
+        return False
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found.get("checkpoint") == row["checkpoint"] and found.get("blank_penalty") == blank_penalty
 
 
-def open_jobs(exp_dir: Path, data_dir: Path, rows: list[Dict]) -> list[tuple[str, Dict, str, Path]]:
+def open_jobs(exp_dir: Path, data_dir: Path, rows: list[Dict], blank_penalty: float) -> list[tuple[str, Dict, str, Path]]:
     """(set, row of subnets.json, suffix, decode-*.json) of what is not decoded yet."""
     jobs = []
     for test_set in evaluation_sets(data_dir):
         for row in rows:
             suffix = f"epoch-{row['epoch']}-avg-{row['avg']}-sparsity-{row['sparsity']:g}"
             stamp = exp_dir / METHOD / f"decode-{test_set}-{suffix}.json"
-            if not is_whole(stamp, row):
+            if not is_whole(stamp, row, blank_penalty):
                 jobs.append((test_set, row, suffix, stamp))
     return jobs
 
 
-def decode_set(model, cuts, corpus, max_duration: float) -> tuple[list, float]:
+def decode_set(model, cuts, corpus, max_duration: float, blank_penalty: float) -> tuple[list, float]:
     """-> [(cut id, reference words, hypothesis words)], seconds in the model and the search."""
     import torch
 
@@ -62,7 +65,7 @@ def decode_set(model, cuts, corpus, max_duration: float) -> tuple[list, float]:
         began = time.monotonic()
         with torch.no_grad():
             encoder_out, encoder_lens = model.encoder(batch["inputs"], lengths)
-            hypotheses = greedy_search(model, encoder_out, encoder_lens)
+            hypotheses = greedy_search(model, encoder_out, encoder_lens, blank_penalty)
         seconds += time.monotonic() - began
         for cut, text, tokens in zip(batch["supervisions"]["cut"], batch["supervisions"]["text"], hypotheses):
             results.append((cut.id, text.split(), corpus.bpe.decode(tokens).split()))
@@ -80,7 +83,7 @@ def main() -> None:
     config = load_config(args.config, args.overrides)
     rows = read_subnets(args.exp_dir)
 
-    jobs = open_jobs(args.exp_dir, args.data_dir, rows)
+    jobs = open_jobs(args.exp_dir, args.data_dir, rows, config.decode.blank_penalty)
     if not jobs:
         print(f"{args.exp_dir / METHOD}: {len(rows)} sparsities are decoded already")
         return
@@ -98,12 +101,13 @@ def main() -> None:
     for test_set, row, suffix, stamp in bar:
         model = load_subnet(args.exp_dir / row["file"])
         cuts = corpus.cuts(test_set)
-        results, seconds = decode_set(model, cuts, corpus, args.max_duration or config.decode.max_duration)
+        results, seconds = decode_set(model, cuts, corpus, args.max_duration or config.decode.max_duration,
+                                      config.decode.blank_penalty)
         score = scoring.save_results(out, test_set, suffix, results)
         audio = sum(cut.duration for cut in cuts)
         write_json(stamp, {
             "sparsity": row["sparsity"], "test_set": test_set, "method": METHOD, "suffix": suffix,
-            "checkpoint": row["checkpoint"], "loss_backend": BACKEND, "audio_seconds": round(audio, 2),
+            "checkpoint": row["checkpoint"], "blank_penalty": config.decode.blank_penalty, "loss_backend": BACKEND, "audio_seconds": round(audio, 2),
             "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6),
         })
         bar.write(f"{test_set} sparsity {row['sparsity']:g}: WER {score.wer:.2f}")

@@ -11,10 +11,13 @@ from .model import Transducer
 
 
 @torch.no_grad()
-def greedy_search(model: Transducer, encoder_out: Tensor, lengths: Tensor) -> List[List[int]]:
+def greedy_search(
+    model: Transducer, encoder_out: Tensor, lengths: Tensor, blank_penalty: float = 0.0
+) -> List[List[int]]:
     """
     Args:
         encoder_out: (B, T, D) at 25 Hz; lengths: (B,) int64.
+        blank_penalty: taken off the logit of blank, as icefall's option of that name: fewer deletions.
 
     Returns:
         Token ids of each utterance, in the batch's order.
@@ -26,7 +29,9 @@ def greedy_search(model: Transducer, encoder_out: Tensor, lengths: Tensor) -> Li
     history = joiner.decoder_proj(decoder(context, need_pad=False))[:, 0]  # (B, J)
     emitted = torch.full(frames.shape[:2], decoder.blank_id, dtype=torch.int64, device=frames.device)  # (B, T)
     for t in range(frames.size(1)):
-        symbol = joiner(frames[:, t], history, project_input=False).argmax(dim=-1)  # (B,)
+        logits = joiner(frames[:, t], history, project_input=False)  # (B, V)
+        logits[:, decoder.blank_id] -= blank_penalty
+        symbol = logits.argmax(dim=-1)  # (B,)
         symbol = torch.where(t < lengths, symbol, torch.full_like(symbol, decoder.blank_id))
         emitted[:, t] = symbol
         spoke = symbol != decoder.blank_id
