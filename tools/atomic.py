@@ -24,8 +24,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with open(beside, "rb") as file:  # a rename may reach the disk before the data does
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk is told with the file that did not fit
         raise
 
 

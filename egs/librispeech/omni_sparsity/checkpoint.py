@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -45,8 +46,11 @@ def average_between(end: State, end_step: int, start: State, start_step: int) ->
 
 
 def save_checkpoint(path: Path, content: Dict[str, Any]) -> None:
+    """Writes `content` to `path`, whole or not at all."""
+    buffer = io.BytesIO()  # torch's own file writer ends the process, without a word to catch, when the disk is full
+    torch.save(content, buffer)
     with atomic(path) as beside:
-        torch.save(content, beside)
+        beside.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Dict[str, Any]:

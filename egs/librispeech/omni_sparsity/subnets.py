@@ -70,7 +70,7 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
             "config": dataclasses.asdict(config.model),
             "weights": omni.pack(shipped(model.state_dict()), blocks),
         }
-        buffer = io.BytesIO()  # a file's name would get into its bytes
+        buffer = io.BytesIO()  # not straight to the file: torch would write its name into it
         torch.save(content, buffer)
         file = folder / f"{subnet_name(sparsity)}.pt"
         with atomic(file) as beside:
