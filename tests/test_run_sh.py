@@ -80,11 +80,11 @@ def made(root: Path, *patterns):
     (5, 6, "exp/greedy_search/recogs-*", ("exp/greedy_search/*.txt",)),
 ])
 def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stage, last, sign, patterns):
-    for name in ("download", "data"):
-        if stage:
+    if stage:
+        for name in ("download", "data"):
             shutil.copytree(toy / name, tmp_path / name)
-            stamp = tmp_path / "data" / ".stage0"  # it names the folder that it was made from
-            stamp.write_text(stamp.read_text().replace(str(toy), str(tmp_path)))
+        stamp = tmp_path / "data" / ".stage0"  # it names the folder that it was made from
+        stamp.write_text(stamp.read_text().replace(str(toy), str(tmp_path)))
     if stage == 1:
         shutil.rmtree(tmp_path / "data" / "fbank")
         (tmp_path / "data" / ".stage1").unlink()
