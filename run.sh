@@ -189,13 +189,9 @@ if wanted 1; then
 fi
 
 if wanted 2; then
-  lang_dir=$data_dir/lang_bpe_$vocab_size
-  if [ -f "$lang_dir/bpe.model" ] && [ -f "$lang_dir/tokens.txt" ]; then
-    log "stage 2: $lang_dir is there"
-  else
-    log "stage 2: lang"
-    run 2 "$python" -m local.train_bpe --data-dir "$data_dir" --vocab-size "$vocab_size" --lang-dir "$lang_dir"
-  fi
+  log "stage 2: lang"
+  run 2 "$python" -m local.train_bpe --data-dir "$data_dir" --vocab-size "$vocab_size" \
+    --lang-dir "$data_dir/lang_bpe_$vocab_size"
 fi
 
 if wanted 3; then
