@@ -146,8 +146,9 @@ def test_two_processes_train_what_one_does_with_both_batches(config, data_dir, t
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
                "egs.librispeech.omni_sparsity.train", "--config", str(tmp_path / "c.yaml"), "--data-dir", str(data_dir),
                "--exp-dir", str(tmp_path / "two"), "--tensorboard", "0"]
-    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-                   capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     two = load_checkpoint(tmp_path / "two" / "epoch-1.pt")
     one = run(config, data_dir, tmp_path / "one")
     assert two["world_size"] == 2 and one.step // 2 - 2 <= two["batch_idx_train"] <= one.step // 2 + 1

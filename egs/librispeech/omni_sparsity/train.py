@@ -12,6 +12,7 @@ checkpoint-<N>.pt.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from tools.errors import UserError, cli
@@ -53,7 +54,8 @@ def keep_config(exp_dir: Path, config: Config) -> None:
 def main() -> None:
     args = parse_arguments()
     config = load_config(args.config, args.overrides)
-    keep_config(args.exp_dir, config)
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first one answers for all
+        keep_config(args.exp_dir, config)
     if (args.exp_dir / f"epoch-{config.train.num_epochs}.pt").is_file() and not (args.start_epoch or args.start_batch):
         print(f"{args.exp_dir}: trained for {config.train.num_epochs} epochs already")
         return
