@@ -61,7 +61,6 @@ class StreamingEncoder(nn.Module):
         super().__init__()
         self.segment_length = config.segment_length
         self.right_context_length = config.right_context_length
-        self.output_dim = config.encoder_dim
         self.frontend = Frontend(config)
         self.position = CircularPosition(config)
         self.emformer = CachedEmformer(
