@@ -30,7 +30,8 @@ def folders(root: Path):
 
 
 def contents(folder: Path):
-    return {p.relative_to(folder): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"}
+    files = (p for p in folder.rglob("*") if p.is_file() and p.suffix != ".log")
+    return {p.relative_to(folder): p.stat().st_mtime_ns for p in files}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,8 @@ def what_the_seed_fixes(root: Path):
 
 def test_all_stages_write_what_they_promise(toy):
     rows = json.loads((toy / "exp/results.json").read_text())
-    assert [(row["sparsity"], row["test_set"]) for row in rows] == [(s, t) for s in (0, 0.5, 0.7, 0.8, 0.9) for t in SETS]
+    want = [(sparsity, test_set) for sparsity in (0, 0.5, 0.7, 0.8, 0.9) for test_set in SETS]
+    assert [(row["sparsity"], row["test_set"]) for row in rows] == want
     for row in rows:
         assert abs(row["measured_sparsity"] - row["sparsity"]) < 0.005
         assert row["loss_backend"] == "k2 1.23.4" and row["train_passes"] > 0 and row["system"] == "omni"
@@ -138,8 +140,11 @@ def test_a_mistake_is_one_clear_line(arguments, words, tmp_path):
 
 def test_another_vocabulary_or_configuration_is_refused_and_nothing_is_lost(toy):
     before = contents(toy)
-    for more, words in ((["--set", "model.vocab_size=5000"], "5000"), (["--set", "train.base_lr=0.5"], "another configuration"),
-                        (["--seed", "7"], "was made with other settings")):
+    for more, words in (
+        (["--set", "model.vocab_size=5000"], "5000"),
+        (["--set", "train.base_lr=0.5"], "another configuration"),
+        (["--seed", "7"], "was made with other settings"),
+    ):
         done = run(*folders(toy), *TOY, *more, check=False)
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert done.returncode == 2 and len(errors) == 1 and words in errors[0], done.stderr

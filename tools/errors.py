@@ -47,7 +47,8 @@ def cli(main: Callable[..., None]) -> Callable[..., None]:
                 raise
             name = getattr(error, "filename", None)
             where = f" while writing {name}" if name else ""
-            _stop(f"no space left on device{where}: free some disk and run the same command again, it goes on from here")
+            advice = "free some disk and run the same command again, it goes on from here"
+            _stop(f"no space left on device{where}: {advice}")
 
     return wrapped
 

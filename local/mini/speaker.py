@@ -19,7 +19,7 @@ from local.mini.grammar import Grammar, chance, sentence
 from local.mini.voices import OTHER_ACCENTS, OTHER_VARIANTS, TRAIN_ACCENTS, TRAIN_VARIANTS, Speaker
 
 SHORTEST, LONGEST = 1.0, 6.0  # seconds of an utterance; a sentence that comes out otherwise is not used
-OTHER_SNR = (8.0, 20.0)  # dB of the `other` sets
+OTHER_SNR = (12.0, 25.0)  # dB of the `other` sets
 NOISE_SECONDS = 60  # of each recording for training
 NOISES = ("white", "fan", "wind", "hum50", "keys", "crowd1", "crowd2")
 
@@ -87,7 +87,7 @@ def _speak(espeak: Espeak, rng: random.Random, text: str, who: Speaker) -> np.nd
     pitch = who.pitch + rng.randint(-5, 5)
     rate = round(who.rate * rng.uniform(0.92, 1.08))
     spoken = sound.to_16k(espeak.say(text, who.voice, pitch, rate, who.pitch_range), espeak.rate)
-    return sound.trim(spoken, before=rng.uniform(0.1, 0.2), after=rng.uniform(0.1, 0.2))
+    return sound.trim(spoken, before=rng.uniform(0.1, 0.3), after=rng.uniform(0.3, 0.5))
 
 
 def _voices_around(espeak: Espeak, rng: random.Random, grammar: Grammar, split: str, cast: list[str]) -> list:
@@ -101,8 +101,8 @@ def _voices_around(espeak: Espeak, rng: random.Random, grammar: Grammar, split: 
 
 
 def _disturb(espeak, rng, numbers, samples: np.ndarray, grammar: Grammar, speaker: Speaker) -> np.ndarray:
-    """A room (three times in four) and a noise: of kinds or from voices that training's recordings lack."""
-    if rng.random() < 0.75:
+    """A room (every second time) and a noise: of kinds or from voices that training's recordings lack."""
+    if rng.random() < 0.5:
         samples = noise.in_room(samples, noise.room(numbers))
     kind = rng.choice(["pink", "brown", "hum60", "engine", "clatter", "babble"])
     length = len(samples)

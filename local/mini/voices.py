@@ -103,7 +103,7 @@ def speakers(seed: int, scale: float) -> list[Speaker]:
                     subset=subset,
                     voice=f"{accent}+{variant}",
                     pitch=rng.randint(25, 75),
-                    rate=rng.randint(95, 150),
+                    rate=rng.randint(105, 160),
                     pitch_range=rng.randint(25, 75),
                     seconds=_SECONDS[subset] * scale / count,
                 )

@@ -23,8 +23,8 @@ def _cut(writer, index: int, draw: random.Random) -> MonoCut:
     name, seconds = f"utt-{index:03d}", 0.4 * len(words)
     features = Features(
         type="fbank", num_frames=len(values), num_features=80, frame_shift=0.01, sampling_rate=16000, start=0.0,
-        duration=seconds, storage_type=writer.name, storage_path=str(writer.storage_path), storage_key=writer.write(name, values),
-        channels=0, recording_id=name,
+        duration=seconds, channels=0, recording_id=name,
+        storage_type=writer.name, storage_path=str(writer.storage_path), storage_key=writer.write(name, values),
     )
     said = SupervisionSegment(name, name, 0.0, seconds, text=" ".join(words))
     return MonoCut(name, 0.0, seconds, 0, supervisions=[said], features=features)
@@ -58,9 +58,9 @@ def data_dir(tmp_path_factory) -> Path:
 def config() -> Config:
     path = Path(__file__).parents[2] / "egs/librispeech/omni_sparsity/conf/mini.yaml"
     config = load_config(path, [
-        "data.max_duration=10", "data.num_workers=0", "data.num_buckets=2", "train.num_epochs=2", "train.save_every_n=3",
-        "train.average_period=2", "train.log_interval=2", "omni.dense_until=0.2", "loss.warm_step=4", "data.augment_from=1",
-        "data.first_max_seconds=20",
+        "data.max_duration=10", "data.num_workers=0", "data.num_buckets=2", "data.augment_from=1",
+        "data.first_max_seconds=20", "train.num_epochs=2", "train.save_every_n=3", "train.average_period=2",
+        "train.log_interval=2", "omni.dense_until=0.2", "loss.warm_step=4",
     ])
     config.model = Model(
         projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=32, num_layers=1, decoder_dim=16, joiner_dim=16,

@@ -35,6 +35,8 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("data.spec_aug=3", "wants bool"),
         ("train.num_epochs=true", "wants int"),
         ("train.num_epochs=0", "train.num_epochs 0: want at least 1"),
+        ("omni.sampling=both", "omni.sampling 'both': want one of single, sandwich"),
+        ("loss.rnnt_type=odd", "loss.rnnt_type 'odd': want one of regular, modified, constrained"),
         ("data.max_duration=-3", "data.max_duration -3.0: want at least 1"),
     ],
 )
@@ -60,7 +62,9 @@ def test_the_key_follows_what_is_trained_and_nothing_else():
 def test_sparsities():
     config = load_config(CONF / "mini.yaml")
     assert parse_sparsities("0.9 0 0.5, 0.5", config) == [0.0, 0.5, 0.9]
-    for text, words in (("1.0", "1.0 is no share"), ("-0.1", "-0.1 is no share"), ("x", "x is no share"), ("", "at least one"),
-                        ("0 0.95", "0.95 is sparser")):
+    for text, words in (
+        ("1.0", "1.0 is no share"), ("-0.1", "-0.1 is no share"), ("x", "x is no share"), ("", "at least one"),
+        ("0 0.95", "0.95 is sparser"),
+    ):
         with pytest.raises(UserError, match=words):
             parse_sparsities(text, config)

@@ -20,8 +20,8 @@ def plain_greedy(model, frames):
 
 def test_a_batch_gives_what_one_utterance_at_a_time_gives():
     torch.manual_seed(0)
-    model = Transducer(ModelConfig(projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1, decoder_dim=16,
-                                   joiner_dim=16, vocab_size=9)).eval()
+    tiny = dict(projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1, decoder_dim=16, joiner_dim=16)
+    model = Transducer(ModelConfig(**tiny, vocab_size=9)).eval()
     with torch.no_grad():
         model.joiner.output_linear.weight.mul_(3.0)
         model.joiner.output_linear.bias[0] = 0.6  # some blanks

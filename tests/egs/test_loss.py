@@ -10,12 +10,15 @@ from egs.librispeech.omni_sparsity.config import Model as ModelConfig
 from egs.librispeech.omni_sparsity.loss import compute_loss, warm_scales
 from egs.librispeech.omni_sparsity.model import Transducer
 
+TINY = ModelConfig(
+    projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1, decoder_dim=16, joiner_dim=16, vocab_size=7
+)
+
 
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return Transducer(ModelConfig(projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1, decoder_dim=16,
-                                  joiner_dim=16, vocab_size=7)).eval()
+    return Transducer(TINY).eval()
 
 
 FEATURES = torch.randn(2, 30, 80, generator=torch.Generator().manual_seed(1)) * 4 - 6
@@ -23,28 +26,42 @@ LENGTHS = torch.tensor([30, 21])
 SYMBOLS = [[3, 4, 3], [5]]
 
 
-def transducer_loss(model, features, symbols):
-    """-log P(symbols | features), the sum over the whole lattice (Graves 2012, section 2.4)."""
+def transducer_loss(model, features, symbols, one_a_frame=False):
+    """-log P(symbols | features), the sum over the whole lattice (Graves 2012, section 2.4).
+
+    one_a_frame: a symbol, too, leads to the next frame (k2's "modified"; Tripathi et al. 2019).
+    """
     with torch.no_grad():
         frames, _ = model.encoder(features[None], torch.tensor([len(features)]))
         history = model.decoder(torch.tensor([[0, *symbols]]))
         logp = model.joiner(frames[0, :, None], history[0, None]).log_softmax(-1).tolist()  # [T][U + 1][V]
-    alpha = {(0, 0): 0.0}
+    alpha = {}
     for t in range(len(logp)):
         for u in range(len(symbols) + 1):
-            ways = []
+            ways = [0.0] if t == u == 0 else []
             if t:
                 ways.append(alpha[t - 1, u] + logp[t - 1][u][0])
-            if u:
+            if u and not one_a_frame:
                 ways.append(alpha[t, u - 1] + logp[t][u - 1][symbols[u - 1]])
-            if ways:
-                alpha[t, u] = max(ways) + math.log(sum(math.exp(way - max(ways)) for way in ways))
-    return -(alpha[len(logp) - 1, len(symbols)] + logp[-1][len(symbols)][0])
+            if u and t and one_a_frame:
+                ways.append(alpha[t - 1, u - 1] + logp[t - 1][u - 1][symbols[u - 1]])
+            alpha[t, u] = log_sum(ways) if ways else -math.inf
+    end, u = len(logp) - 1, len(symbols)
+    if one_a_frame:
+        return -log_sum([alpha[end, u] + logp[end][u][0], alpha[end, u - 1] + logp[end][u - 1][symbols[u - 1]]])
+    return -(alpha[end, u] + logp[end][u][0])
 
 
-def test_with_a_wide_range_the_pruned_loss_is_the_whole_lattices(model):
-    losses = compute_loss(model, FEATURES, LENGTHS, SYMBOLS, LossConfig(prune_range=4), 10**6)
-    want = sum(transducer_loss(model, FEATURES[i, : LENGTHS[i]], SYMBOLS[i]) for i in range(2))
+def log_sum(values):
+    top = max(values)
+    return top if top == -math.inf else top + math.log(sum(math.exp(value - top) for value in values))
+
+
+@pytest.mark.parametrize("rnnt_type", ["regular", "modified"])
+def test_with_a_wide_range_the_pruned_loss_is_the_whole_lattices(model, rnnt_type):
+    config = LossConfig(prune_range=4, rnnt_type=rnnt_type)
+    losses = compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 10**6)
+    want = sum(transducer_loss(model, FEATURES[i, : LENGTHS[i]], SYMBOLS[i], rnnt_type == "modified") for i in range(2))
     assert losses.pruned == pytest.approx(want, rel=1e-4)
     assert losses.frames == 7 + 5 and losses.not_finite == []
 
@@ -56,7 +73,8 @@ def test_a_batch_is_the_sum_of_its_utterances(model):
              for i in range(2)]
     for name in ("simple", "pruned", "ctc", "frames"):
         assert getattr(whole, name) == pytest.approx(sum(getattr(part, name) for part in parts), rel=1e-4), name
-    assert whole.total.item() == pytest.approx(whole.simple + 0.1 * whole.pruned + config.ctc_scale * whole.ctc, rel=1e-5)
+    want = whole.simple + 0.1 * whole.pruned + config.ctc_scale * whole.ctc
+    assert whole.total.item() == pytest.approx(want, rel=1e-5)
 
 
 def test_an_utterance_that_is_not_finite_is_left_out_and_the_rest_learns(model):
@@ -68,11 +86,20 @@ def test_an_utterance_that_is_not_finite_is_left_out_and_the_rest_learns(model):
     assert losses.total.item() == pytest.approx(alone.total.item(), rel=1e-4)
 
 
+def test_context_noise_is_for_training_alone(model):
+    clean, noisy = LossConfig(), LossConfig(context_noise=0.9)
+    both = [compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 0).total.item() for config in (clean, noisy)]
+    assert both[0] == both[1]
+    model.train()
+    model.encoder.eval()
+    both = [compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 0).total.item() for config in (clean, noisy)]
+    assert both[0] != both[1]
+
+
 def test_every_part_gets_a_gradient(model):
     compute_loss(model, FEATURES, LENGTHS, SYMBOLS, LossConfig(), 100).total.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
-    without = Transducer(ModelConfig(projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=16, num_layers=1,
-                                     decoder_dim=16, joiner_dim=16, vocab_size=7))
+    without = Transducer(TINY)
     compute_loss(without, FEATURES, LENGTHS, SYMBOLS, LossConfig(ctc_scale=0.0), 100).total.backward()
     assert without.ctc_output[1].weight.grad is None
 

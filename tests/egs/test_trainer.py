@@ -86,7 +86,7 @@ def test_passes_are_counted_and_every_kind_is_told(config, data_dir, tmp_path, c
             "batch_idx_train"} <= state.keys()
 
 
-def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_the_second_time(config, data_dir, tmp_path, monkeypatch):
+def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_when_done(config, data_dir, tmp_path, monkeypatch):
     config.train.num_epochs, config.train.base_lr, config.decode.avg = 4, 5e-3, 2
     (tmp_path / "toy.yaml").write_text(config.to_yaml())
     common = ["--config", str(tmp_path / "toy.yaml"), "--exp-dir", str(tmp_path / "exp")]
@@ -133,6 +133,9 @@ def run_names(folder: Path) -> set:
 
 def test_another_configuration_is_refused(config, data_dir, tmp_path):
     train.keep_config(tmp_path, config)
+    config.train.base_lr *= 2
+    train.keep_config(tmp_path, config)  # nothing was trained yet
+    (tmp_path / "checkpoint-1.pt").touch()
     train.keep_config(tmp_path, config)
     config.train.base_lr *= 2
     with pytest.raises(UserError, match="config.yaml: this experiment was begun with another configuration"):

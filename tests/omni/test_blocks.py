@@ -21,7 +21,7 @@ def test_equal_blocks_go_in_order_and_in_the_right_number():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.floats(0, 0.99), st.floats(0, 0.99))
+@given(*[st.integers(1, 4)] * 2, *[st.integers(1, 5)] * 2, *[st.floats(0, 0.99)] * 2)
 def test_sparsity_is_exact_to_a_block_and_masks_nest(rows, cols, high, wide, one, other):
     weight = torch.randn(rows * high, cols * wide, generator=torch.Generator().manual_seed(rows + 7 * high))
     blocks = Blocks(rows, cols)
@@ -39,6 +39,8 @@ def test_convolutions_are_seen_as_matrices():
     assert Blocks(8, 3).rank(torch.randn(16, 4, 3)).shape == (2, 4)
 
 
-@pytest.mark.parametrize("text, blocks", [("8x1", Blocks(8, 1)), ("4x16", Blocks(4, 16)), ("unstructured", Blocks(1, 1))])
+@pytest.mark.parametrize(
+    "text, blocks", [("8x1", Blocks(8, 1)), ("4x16", Blocks(4, 16)), ("unstructured", Blocks(1, 1))]
+)
 def test_names(text, blocks):
     assert Blocks.parse(text) == blocks and str(blocks) == text

@@ -218,7 +218,10 @@ def test_sampling_is_a_function_of_seed_and_step():
         (lambda m: make()[1].prune_({"first.weight": -0.1}), "first.weight: sparsity -0.1"),
         (lambda m: make()[1].prune_({"second.bias": 0.5}), "second.bias: not a weight"),
         (lambda m: make(private=True)[1].bin_of({"first.weight": 0.95, "second.weight": 0.95}), "above the last bin"),
-        (lambda m: omni.Supernet(m, {r"first\..*": omni.Range(0, 0.5, "1x1")}, private=[r".*bias"], bins=[0.5]), "first.bias"),
+        (
+            lambda m: omni.Supernet(m, {r"first\..*": omni.Range(0, 0.5, "1x1")}, private=[r".*bias"], bins=[0.5]),
+            "first.bias",
+        ),
         (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range()}, private=[".*bias"], bins=[0.9, 0.5]), "rising"),
         (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range()}, gradient="none"), "'none'"),
     ],

@@ -49,11 +49,13 @@ class Model:
 
 @dataclass
 class Loss:
+    rnnt_type: str = "regular"  # of k2: "modified" allows one symbol a frame, as greedy search does
     prune_range: int = 5
     lm_scale: float = 0.25
     am_scale: float = 0.0
     simple_loss_scale: float = 0.5
     ctc_scale: float = 0.2
+    context_noise: float = 0.0  # share of the predictor's input symbols that training replaces by random ones
     warm_step: int = 2000  # passes over which simple goes 1 -> simple_loss_scale, pruned 0.1 -> 1 (icefall)
 
 
@@ -80,6 +82,7 @@ class Data:
 @dataclass
 class Train:
     num_epochs: int = 30
+    optimizer: str = "muon"  # of the encoder's matrices; all else, and with "adamw" those too, takes AdamW
     base_lr: float = 1e-3
     warm_up: float = 0.05  # share of the training in which the learning rate rises
     final_lr: float = 0.02  # of base_lr, reached by cosine at the end
@@ -151,6 +154,9 @@ _AT_LEAST_ONE = (
     "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
 )
 
+_ONE_OF = {"loss.rnnt_type": ("regular", "modified", "constrained"), "omni.sampling": ("single", "sandwich"),
+           "train.optimizer": ("muon", "adamw")}
+
 
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
     """Reads a configuration.
@@ -191,6 +197,11 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
         value = getattr(getattr(config, section), name)
         if value < 1:
             raise UserError(f"{key} {value}: want at least 1")
+    for key, allowed in _ONE_OF.items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(config, section), name)
+        if value not in allowed:
+            raise UserError(f"{key} {value!r}: want one of {', '.join(allowed)}")
     return config
 
 
@@ -210,7 +221,7 @@ def parse_sparsities(text: str, config: Config) -> List[float]:
         if not 0.0 <= value < 1.0:
             raise UserError(f'--sparsities: {word} is no share of zeros: want numbers from 0 to below 1, e.g. "0 0.5"')
         if value > top:
-            raise UserError(f"--sparsities: {word} is sparser than this supernet trains for (omni.targets: high {top:g})")
+            raise UserError(f"--sparsities: {word} is sparser than this supernet goes (omni.targets: high {top:g})")
         values.add(value)
     if not values:
         raise UserError('--sparsities: want at least one number, e.g. "0 0.5 0.9"')

@@ -40,7 +40,9 @@ def is_whole(path: Path, row: Dict, blank_penalty: float) -> bool:
     return found.get("checkpoint") == row["checkpoint"] and found.get("blank_penalty") == blank_penalty
 
 
-def open_jobs(exp_dir: Path, data_dir: Path, rows: list[Dict], blank_penalty: float) -> list[tuple[str, Dict, str, Path]]:
+def open_jobs(
+    exp_dir: Path, data_dir: Path, rows: list[Dict], blank_penalty: float
+) -> list[tuple[str, Dict, str, Path]]:
     """(set, row of subnets.json, suffix, decode-*.json) of what is not decoded yet."""
     jobs = []
     for test_set in evaluation_sets(data_dir):
@@ -107,7 +109,8 @@ def main() -> None:
         audio = sum(cut.duration for cut in cuts)
         write_json(stamp, {
             "sparsity": row["sparsity"], "test_set": test_set, "method": METHOD, "suffix": suffix,
-            "checkpoint": row["checkpoint"], "blank_penalty": config.decode.blank_penalty, "loss_backend": BACKEND, "audio_seconds": round(audio, 2),
+            "checkpoint": row["checkpoint"], "blank_penalty": config.decode.blank_penalty,
+            "loss_backend": BACKEND, "audio_seconds": round(audio, 2),
             "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6),
         })
         bar.write(f"{test_set} sparsity {row['sparsity']:g}: WER {score.wer:.2f}")

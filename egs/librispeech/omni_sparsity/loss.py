@@ -44,7 +44,12 @@ def compute_loss(
         [torch.tensor(s, dtype=torch.int64) for s in symbols], batch_first=True, padding_value=blank
     ).to(device)  # (B, U)
     y_lens = torch.tensor([len(s) for s in symbols], dtype=torch.int64, device=device)
-    decoder_out = model.decoder(nn.functional.pad(y, (1, 0), value=blank))  # (B, U + 1, D)
+    history = y
+    if config.context_noise > 0 and model.training:
+        # In decoding the predictor sees its own mistakes; without practice one wrong symbol derails what follows.
+        wrong = torch.rand(y.shape, device=device) < config.context_noise
+        history = torch.where(wrong, torch.randint_like(y, 1, model.decoder.vocab_size), y)
+    decoder_out = model.decoder(nn.functional.pad(history, (1, 0), value=blank))  # (B, U + 1, D)
 
     boundary = torch.zeros(y.size(0), 4, dtype=torch.int64, device=device)
     boundary[:, 2], boundary[:, 3] = y_lens, encoder_lens
@@ -60,6 +65,7 @@ def compute_loss(
             lm_only_scale=config.lm_scale,
             am_only_scale=config.am_scale,
             boundary=boundary,
+            rnnt_type=config.rnnt_type,
             reduction="none",
             return_grad=True,
         )  # (B,)
@@ -69,7 +75,13 @@ def compute_loss(
         )  # (B, T, s_range, joiner_dim)
         logits = model.joiner(am, lm, project_input=False)  # (B, T, s_range, V)
         pruned = k2.rnnt_loss_pruned(
-            logits=logits, symbols=y, ranges=ranges, termination_symbol=blank, boundary=boundary, reduction="none"
+            logits=logits,
+            symbols=y,
+            ranges=ranges,
+            termination_symbol=blank,
+            boundary=boundary,
+            rnnt_type=config.rnnt_type,
+            reduction="none",
         )  # (B,)
         ctc = torch.zeros_like(pruned)
         if config.ctc_scale > 0:

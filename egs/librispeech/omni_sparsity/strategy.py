@@ -37,8 +37,6 @@ class Strategy:
     """A pure function of (seed, step, progress): it survives a resume and agrees between processes."""
 
     def __init__(self, net: omni.Supernet, config: OmniConfig) -> None:
-        if config.sampling not in ("single", "sandwich"):
-            raise UserError(f"omni.sampling {config.sampling!r}: want 'single' or 'sandwich'")
         self.net, self.config = net, config
 
     def subnets(self, step: int, progress: float) -> List[Tuple[str, omni.Spec]]:

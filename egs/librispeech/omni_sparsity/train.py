@@ -34,6 +34,8 @@ def parse_arguments() -> argparse.Namespace:
 def keep_config(exp_dir: Path, config: Config) -> None:
     """Writes <exp-dir>/config.yaml, or checks the one that is there.
 
+    Until the first checkpoint there is nothing that another configuration could harm.
+
     Raises:
         UserError: the experiment was begun with another configuration.
     """
@@ -42,7 +44,7 @@ def keep_config(exp_dir: Path, config: Config) -> None:
     path = exp_dir / "config.yaml"
     text = config.to_yaml()
     if path.is_file():
-        if load_config(path).training_key() != config.training_key():
+        if load_config(path).training_key() != config.training_key() and any(exp_dir.glob("*.pt")):
             raise UserError(f"{path}: this experiment was begun with another configuration: give the same one, or "
                             f"another --exp-dir, or remove {exp_dir}")
         if path.read_text(encoding="utf-8") == text:

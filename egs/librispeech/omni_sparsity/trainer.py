@@ -45,7 +45,8 @@ class Trainer:
         self.net = make_supernet(self.model, config.omni, config.train.seed)
         self.strategy = Strategy(self.net, config.omni)
         self.parameters = [*self.model.parameters(), *(p for _, p in self.net.private_parameters())]
-        self.optimizer = make_optimizer(self.parameters, config.train)
+        matrices = [p for p in self.model.encoder.parameters() if p.dim() == 2]
+        self.optimizer = make_optimizer(self.parameters, config.train, matrices)
         self.schedule = Schedule(self.optimizer, config.train)
         self.average = ckpt.RunningAverage(ckpt.weights_of(self.model, self.net))
         self.averaged_until = 0
@@ -132,7 +133,8 @@ class Trainer:
             self.passes += 1
             self.meter.add(kind, losses)
             if losses.not_finite:
-                logging.warning(f"step {step}: {len(losses.not_finite)} utterance(s) with a loss that is not finite left out")
+                count = len(losses.not_finite)
+                logging.warning(f"step {step}: {count} utterance(s) with a loss that is not finite left out")
         self.processes.average_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], t.clip_norm)
         if torch.isfinite(norm):
@@ -227,7 +229,8 @@ def _log_to(path: Path, processes: Processes) -> None:
     if processes.is_first:
         handlers.append(logging.StreamHandler())
         handlers[1].setLevel(logging.INFO)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
-    logging.getLogger().setLevel(logging.DEBUG)
+    logging.basicConfig(
+        level=logging.DEBUG, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
+    )
     for noisy in ("matplotlib", "numba", "h5py"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
