@@ -36,7 +36,7 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("train.num_epochs=true", "wants int"),
         ("train.num_epochs=0", "train.num_epochs 0: want at least 1"),
         ("omni.sampling=both", "omni.sampling 'both': want one of single, sandwich"),
-        ("loss.rnnt_type=odd", "loss.rnnt_type 'odd': want one of regular, modified, constrained"),
+        ("loss.rnnt_type=odd", "loss.rnnt_type 'odd': want one of regular, modified"),
         ("data.max_duration=-3", "data.max_duration -3.0: want at least 1"),
     ],
 )

@@ -154,7 +154,7 @@ _AT_LEAST_ONE = (
     "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
 )
 
-_ONE_OF = {"loss.rnnt_type": ("regular", "modified", "constrained"), "omni.sampling": ("single", "sandwich"),
+_ONE_OF = {"loss.rnnt_type": ("regular", "modified"), "omni.sampling": ("single", "sandwich"),
            "train.optimizer": ("muon", "adamw")}
 
 
