@@ -120,7 +120,8 @@ def main() -> None:
     args = parser.parse_args()
     config = load_config(args.config, args.overrides)
     sparsities = parse_sparsities(args.sparsities, config)
-    epoch, avg = args.epoch or config.train.num_epochs, args.avg or config.decode.avg
+    epoch = args.epoch or config.train.num_epochs
+    avg = args.avg or min(config.decode.avg, epoch)  # a short training averages what there is
     rows = whole_already(config, args.exp_dir, epoch, avg, sparsities)
     if rows is None:
         rows = write_subnets(config, args.exp_dir, epoch, avg, sparsities)
