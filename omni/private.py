@@ -27,9 +27,10 @@ class Private:
         if list(bins) != sorted(set(bins)) or bool(bins) != bool(patterns):
             raise ValueError(f"bins {list(bins)}: want rising edges where there are private parameters, else none")
         self.bins = tuple(bins)
-        self._plain = {name: parameters_of(model)[name] for name in matching(model, patterns)}
+        owned = parameters_of(model)
+        self._plain = {name: owned[name] for name in matching(model, patterns)}
         self._values: List[dict[str, nn.Parameter]] = [
-            {name: nn.Parameter(owned.parameter.detach().clone()) for name, owned in self._plain.items()} for _ in bins
+            {name: nn.Parameter(plain.parameter.detach().clone()) for name, plain in self._plain.items()} for _ in bins
         ]
         self.forked = not bins  # they follow the model's until then
 

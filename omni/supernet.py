@@ -36,8 +36,9 @@ class Supernet(Sampler):
             dense model's values are the model's own.
         gradient: "masked": only kept weights get a gradient; "dense": all do (straight-through).
         criterion: what makes a block worth keeping: "l1" (mean magnitude), "l2" (mean square), or a function of
-            (name, parameter) that gives the importance of each value, none below zero, of the parameter's shape, e.g.
-            `lambda name, weight: (weight * weight.grad).abs()`; a block is worth the mean over its values.
+            (name, parameter) that gives the importance of each value, none below zero, of the parameter's shape; a
+            block is worth the mean over its values. Called now and at each `refresh`: one that reads `weight.grad`
+            wants a backward before.
 
     Raises:
         ValueError: a pattern that matches nothing, a weight that is not a whole number of blocks, bins out of order,
@@ -151,16 +152,16 @@ class Supernet(Sampler):
         """Ranks the blocks anew by the weights' present importance.
 
         Args:
-            exact: sort. Else one pass over the weights: blocks of about equal importance, 1/2048 of a weight's blocks or
-                a few times that, go by position among themselves. Sparsities are exact in either.
+            exact: sort. Else one pass over the weights: blocks of about equal importance, 1/2048 of a weight's blocks
+                or a few times that, go by position among themselves. Sparsities are exact in either.
 
         Raises:
             RuntimeError: a sub-network is active.
             ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape.
         """
         self._must_be_idle("blocks are ranked")
-        with torch.inference_mode(False), torch.no_grad():
-            rankings: Dict[str, Ranking] = {}
+        rankings: Dict[str, Ranking] = {}
+        with torch.no_grad():
             for name, target in self.targets.items():
                 values = importance(self.criterion, name, target.weight)
                 try:
@@ -227,7 +228,7 @@ class Supernet(Sampler):
         mine = dict(self.private_parameters())
         shapes = {name: codes.shape for name, codes in state["ranks"].items()}
         if shapes != {n: r.codes.shape for n, r in self._rankings.items()} or set(state["private"]) != set(mine):
-            raise ValueError("this supernet's state was made with other targets, structures, private parameters or bins")
+            raise ValueError("this state was made with other targets, structures, private parameters or bins")
         self._rankings = {name: Ranking(codes) for name, codes in state["ranks"].items()}
         with torch.no_grad():
             for name, value in mine.items():

@@ -18,8 +18,11 @@ def main(rank: int, folder: Path) -> None:
 
     def count(_, bucket):
         reduced.append(bucket.buffer().numel())
-        work = dist.all_reduce(bucket.buffer() / 2, async_op=True).get_future()
-        return work.then(lambda future: future.value()[0])
+        mean = bucket.buffer() / 2
+        dist.all_reduce(mean)  # at once: a Python callback in a thread of gloo may meet the interpreter's end
+        done = torch.futures.Future()
+        done.set_result(mean)
+        return done
 
     ddp.register_comm_hook(None, count)
     net = omni.Supernet(model, omni.Range(0.0, 0.9))
@@ -35,6 +38,7 @@ def main(rank: int, folder: Path) -> None:
             ddp(x).square().mean().backward()
         steps.append({name: value.grad for name, value in model.named_parameters()})
     torch.save({"steps": steps, "reduced": reduced}, folder / f"{rank}.pt")
+    dist.destroy_process_group()  # else its threads may outlive the interpreter, which ends the process with SIGABRT
 
 
 if __name__ == "__main__":

@@ -78,13 +78,13 @@ class Tied(nn.Module):
         return self.output(self.other(torch.relu(self.one(self.embedding(x)))))
 
 
-def lengths(*shape):
+def noise(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
 INPUTS = {
-    Mlp: lengths(5, 6), Convolutions: lengths(2, 8, 7), Recurrent: lengths(5, 3, 6), Attention: lengths(5, 2, 8),
-    Reader: lengths(5, 8), Tied: torch.tensor([[0, 3, 11], [2, 3, 4]]),
+    Mlp: noise(5, 6), Convolutions: noise(2, 8, 7), Recurrent: noise(5, 3, 6), Attention: noise(5, 2, 8),
+    Reader: noise(5, 8), Tied: torch.tensor([[0, 3, 11], [2, 3, 4]]),
 }
 
 

@@ -29,6 +29,14 @@ def test_round_trip_is_bit_exact_and_small(structure):
     assert saved_bytes(packed) < 0.35 * saved_bytes(model.state_dict())
 
 
+def test_another_memory_format_is_packed_too():
+    weight = torch.randn(8, 4, 3, 3).contiguous(memory_format=torch.channels_last)
+    weight[:, 1:] = 0
+    packed = omni.pack({"weight": weight}, {"weight": omni.Blocks(8, 1)})
+    assert packed["sparse"]["weight"]["kept"].shape == (9, 8)
+    assert torch.equal(omni.unpack(packed)["weight"], weight)
+
+
 def test_a_dense_weight_stays_plain():
     state = {"weight": torch.ones(8, 3)}
     assert list(omni.pack(state, {"weight": omni.Blocks(8, 1)})["plain"]) == ["weight"]

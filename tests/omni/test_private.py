@@ -72,7 +72,8 @@ def test_bins_hold_the_mean_sparsities_up_to_their_edge():
     "private, bins, words",
     [
         ([".*bias"], [0.9, 0.5], "rising"), ([".*bias"], [], "rising"), ([], [0.9], "rising"),
-        (["biases"], [0.9], "'biases' matches no"), ([r"first\.weight"], [0.9], "first.weight: both masked and private"),
+        (["biases"], [0.9], "'biases' matches no"),
+        ([r"first\.weight"], [0.9], "first.weight: both masked and private"),
     ],
 )
 def test_what_does_not_fit_is_named(private, bins, words):

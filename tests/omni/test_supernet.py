@@ -159,7 +159,8 @@ def zeros(net):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([Mlp, Convolutions, Recurrent, Tied]), st.sampled_from(["4x1", "2x2", "unstructured", "1:2", "2:4"]),
+    st.sampled_from([Mlp, Convolutions, Recurrent, Tied]),
+    st.sampled_from(["4x1", "2x2", "unstructured", "1:2", "2:4"]),
     st.sampled_from(["l1", "l2"]), st.integers(0, 5), st.integers(0, 10**9), st.booleans(),
 )
 def test_any_spec_is_met_to_a_block_nests_restores_and_is_drawn_again(kind, structure, criterion, seed, step, exact):
@@ -191,6 +192,24 @@ def test_any_spec_is_met_to_a_block_nests_restores_and_is_drawn_again(kind, stru
         assert same(model.state_dict(), other.state_dict())
 
 
+def test_ranks_of_8x1_blocks_cost_a_quarter_of_a_byte_a_weight():
+    net = omni.Supernet(nn.Linear(512, 1024), omni.Range())
+    codes = net.state_dict()["ranks"]["weight"]
+    assert codes.numel() * codes.element_size() == 512 * 1024 / 4
+
+
+def test_an_exact_ranking_drops_the_smallest_of_many():
+    torch.manual_seed(0)
+    model = nn.Linear(128, 128, bias=False)
+    net = omni.Supernet(model, omni.Range(structure="unstructured"))
+    want = model.weight.abs() > model.weight.abs().flatten().sort().values[8000 - 1]
+    with net.active({"weight": 7996 / 16384}):
+        assert int((want & (model.weight == 0)).sum()) <= 8  # buckets of 8: what is near the edge may go too soon
+    net.refresh(exact=True)
+    with net.active({"weight": 8000 / 16384}):
+        assert torch.equal(want, model.weight != 0)
+
+
 def test_the_criterion_decides_what_goes():
     def lost(criterion):
         model = nn.Linear(4, 2, bias=False)
@@ -217,7 +236,7 @@ def test_one_ranking_over_all_weights():
         r"0\.weight": omni.Range(0.0, 0.75, "2x1"), r"1\.weight": omni.Range(0.0, 0.5, "unstructured"),
         r"2\.weight": omni.Range(0.0, 0.5, "2:4"),
     })
-    # in order, (weight: what a block is worth, values): 2: 0.1 (2), 0: 1 (2), 1: 1.5 (1), 0: 2 (2), 1: 2.5 (1), 0: 3 (2)
+    # in order, weight: worth of a block (values): 2: 0.1 (2), 0: 1 (2), 1: 1.5 (1), 0: 2 (2), 1: 2.5 (1), 0: 3 (2)
     for budget, want in ((0, (0, 0, 0)), (2, (0, 0, 0.5)), (5, (0.25, 0.25, 0.5)), (6, (0.25, 0.25, 0.5)),
                          (7, (0.5, 0.25, 0.5)), (8, (0.5, 0.5, 0.5)), (10, (0.75, 0.5, 0.5)), (15, (0.75, 0.5, 0.5))):
         spec = net.global_ranking(budget / 16)
@@ -244,7 +263,7 @@ def test_a_global_ranking_meets_its_budget_to_a_block_and_nests(one, other, kind
     assert all(bool((found[0][name] <= found[1][name]).all()) for name in net.targets)
 
 
-def test_a_block_worth_its_budget_is_not_found_while_masked():
+def test_masked_weights_are_neither_ranked_nor_pruned():
     model, net = make()
     with net.active(net.uniform(0.5)):
         for use in (net.refresh, lambda: net.global_ranking(0.5), lambda: net.prune_(net.uniform(0.5))):
