@@ -2,7 +2,7 @@
 
     python -m local.synthesize_mini --download-dir download/mini --seed 42 --nj 2
 
-At --scale 1.0: 5 hours of training speech by 144 voices, and 21 minutes by 12 others each in dev-clean,
+At --scale 1.0: 8 hours of training speech by 294 voices, and 21 minutes by 12 others each in dev-clean,
 dev-other, test-clean and test-other; beside them noise/, recordings for noise augmentation. A second call
 finds all there; a killed call is continued.
 """

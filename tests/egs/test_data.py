@@ -90,6 +90,14 @@ def test_the_first_epoch_is_short_and_augmentation_may_come_later(corpus, config
     assert equal(batches(corpus, config, epoch=1), plain)
 
 
+def test_epochs_deal_the_cuts_out_in_parts(corpus, config):
+    cuts = usable(corpus.train_cuts(), corpus, config)
+    config.data.parts = 3
+    seen = [set(epoch_cuts(cuts, config, epoch).ids) for epoch in (2, 3, 4, 5)]
+    assert set.union(*seen[:3]) == set(cuts.ids) and sum(map(len, seen[:3])) == len(cuts) and seen[3] == seen[0]
+    assert all(seen)
+
+
 def test_what_is_missing_is_named_with_the_stage_that_makes_it(tmp_path, data_dir):
     with pytest.raises(UserError, match="lang_bpe_77/bpe.model: not there; stage 2"):
         Corpus(data_dir, 77)

@@ -64,6 +64,7 @@ class Data:
     max_duration: float = 200.0  # seconds of audio in a batch, for each process
     num_buckets: int = 30
     num_workers: int = 2
+    parts: int = 1  # an epoch is one of so many parts of the training cuts, in turn
     augment_from: int = 1  # the first epoch with noise and SpecAugment: they slow the way off the plateau
     noise_prob: float = 0.5
     noise_snr: List[float] = field(default_factory=lambda: [10.0, 20.0])  # dB
@@ -150,7 +151,7 @@ class Config:
 
 _AT_LEAST_ONE = (
     "model.encoder_dim", "model.num_heads", "model.ffn_dim", "model.num_layers", "model.segment_length", "model.stack",
-    "model.vocab_size", "data.max_duration", "train.num_epochs", "train.average_period", "train.save_every_n",
+    "model.vocab_size", "data.max_duration", "data.parts", "train.num_epochs", "train.average_period", "train.save_every_n",
     "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
 )
 

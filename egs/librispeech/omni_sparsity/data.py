@@ -114,11 +114,15 @@ def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
 
 
 def epoch_cuts(cuts: CutSet, config: Config, epoch: int) -> CutSet:
-    """The part of the training cuts that `epoch` (from 1) sees."""
-    if epoch > 1 or config.data.first_max_seconds >= config.data.max_seconds:
-        return cuts
-    short = cuts.filter(lambda cut: cut.duration <= config.data.first_max_seconds).to_eager()
-    return short if len(short) else cuts
+    """The training cuts that `epoch` (from 1) sees: of its part of them, and in the first epoch the short ones."""
+    d = config.data
+    part = cuts
+    if d.parts > 1:
+        part = cuts.filter(lambda cut: zlib.crc32(cut.id.encode()) % d.parts == epoch % d.parts).to_eager()
+    if epoch == 1:
+        short = part.filter(lambda cut: cut.duration <= d.first_max_seconds).to_eager()
+        part = short if len(short) else part
+    return part if len(part) else cuts
 
 
 def train_sampler(cuts: CutSet, config: Config, epoch: int, rank: int, world_size: int) -> DynamicBucketingSampler:

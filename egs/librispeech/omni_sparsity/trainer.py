@@ -61,8 +61,9 @@ class Trainer:
         self._resume(start_epoch, start_batch)
         cuts = usable(self.corpus.train_cuts(), self.corpus, self.config)
         self.noise = self.corpus.noise_cuts()
-        whole, first = (sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in (2, 1))
-        self.durations = [first] + [whole] * (self.config.train.num_epochs - 1)
+        epochs = range(1, self.config.train.num_epochs + 1)
+        self.durations = [sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in epochs]
+        whole = sum(cut.duration for cut in cuts)
         count = sum(p.numel() for p in self.model.parameters())
         logging.info(f"{BACKEND}, {self.device}, {self.processes.world_size} process(es), {count} parameters, "
                      f"{whole / 3600:.2f} h of training speech with its perturbed copies")

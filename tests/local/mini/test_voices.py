@@ -20,7 +20,10 @@ def test_the_whole_corpus_is_as_large_as_promised():
 @pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 2.0])
 def test_no_voice_or_number_comes_twice(scale):
     cast = speakers(42, scale)
-    assert len({who.voice for who in cast}) == len(cast) == len({who.id for who in cast})
+    assert len({(who.voice, who.pitch, who.rate) for who in cast}) == len(cast) == len({who.id for who in cast})
+    subsets = {}
+    for who in cast:
+        assert subsets.setdefault(who.voice, who.subset) == who.subset
 
 
 def test_every_subset_has_speakers_at_toy_scale():
