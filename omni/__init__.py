@@ -6,11 +6,17 @@
             loss = compute(model, batch)
             loss.backward()
     net.prune_(net.uniform(0.8))
+
+`omni.Supernet(model, omni.Range(0.0, 0.9))` finds the weights itself; `print(omni.describe(model, omni.Range()))` says
+which.
 """
 
-from .blocks import Blocks
+from .describe import describe
 from .pack import pack, unpack
 from .spec import Spec, dump_spec, fingerprint, load_spec
-from .supernet import Range, Supernet
+from .structures import Blocks, NofM, parse_structure
+from .supernet import Supernet
+from .targets import Range
 
-__all__ = ["Blocks", "Range", "Spec", "Supernet", "dump_spec", "fingerprint", "load_spec", "pack", "unpack"]
+__all__ = ["Blocks", "NofM", "Range", "Spec", "Supernet", "describe", "dump_spec", "fingerprint", "load_spec", "pack",
+           "parse_structure", "unpack"]

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping
 import torch
 from torch import Tensor
 
-from .blocks import Blocks
+from .structures import Blocks
 
 
 def pack(state: Mapping[str, Tensor], blocks: Mapping[str, Blocks]) -> Dict[str, Any]:
@@ -55,7 +55,7 @@ def unpack(packed: Mapping[str, Any]) -> Dict[str, Tensor]:
 
 
 def _pack_one(value: Tensor, grid: Blocks) -> Dict[str, Any]:
-    split = grid.split(value.detach()).transpose(1, 2)  # (O/rows, I/cols, rows, cols)
+    split = grid.split(value.detach().contiguous()).transpose(1, 2)  # (O/rows, I/cols, rows, cols)
     flat = split.reshape(-1, grid.rows * grid.cols)
     kept = (flat != 0).any(dim=1)
     bits = torch.nn.functional.pad(kept.to(torch.uint8), (0, -kept.numel() % 8)).view(-1, 8)

@@ -1,139 +1,81 @@
 """One model, many sparse sub-networks: weights are masked in place while a sub-network is active.
 
 Nothing is added to the model: no hook on a module, no buffer, no renamed key. Weights are found as parameters, so a
-module that reads a weight without being called (nn.MultiheadAttention's out_proj, say) is masked as any other.
+module that reads a weight without being called (nn.MultiheadAttention's out_proj, say) is masked as any other, and
+since their values change and not the parameters themselves, so are an LSTM's flat weights.
 """
 
 from __future__ import annotations
 
-import random
-import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from .blocks import Blocks
+from .criteria import CRITERIA, Criterion, importance
+from .private import Private
+from .ranking import Ranking, share_out
+from .sampler import Sampler
 from .spec import Spec
+from .structures import Structure
+from .targets import Config, choose
 
 
-@dataclass(frozen=True)
-class Range:
-    """The sparsities that a group of weights may take: `low` (the largest sub-network) to `high` (the smallest)."""
-
-    low: float = 0.0
-    high: float = 0.9
-    structure: str = "8x1"
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.low <= self.high < 1.0:
-            raise ValueError(f"Range({self.low}, {self.high}): want 0 <= low <= high < 1")
-        Blocks.parse(self.structure)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A weight that masks apply to."""
-
-    weight: nn.Parameter
-    blocks: Blocks
-    low: float
-    high: float
-
-
-class Supernet:
+class Supernet(Sampler):
     """Sparse sub-networks of `model` that share its weights.
 
     Args:
         model: left as it is; its parameters are masked in place inside `active` and restored after.
-        targets: {regular expression that matches a whole parameter name: Range}; the first match counts.
+        targets: {regular expression that matches a whole parameter name: Range}, the first match counts; or one Range
+            for the weights of every Linear, Conv, LSTM, GRU and MultiheadAttention (see `describe`).
         seed: of the sampler. What is sampled is a pure function of (seed, step).
         private: regular expressions of small parameters (norms, biases) of which sub-networks keep values of their
             own, one set for each bin of sparsity: slimmable networks need them (Yu et al. 2019, section 3.2).
         bins: upper edges of those bins, rising; a sub-network of mean sparsity s > 0 uses the first edge >= s. The
             dense model's values are the model's own.
         gradient: "masked": only kept weights get a gradient; "dense": all do (straight-through).
+        criterion: what makes a block worth keeping: "l1" (mean magnitude), "l2" (mean square), or a function of
+            (name, parameter) that gives the importance of each value, none below zero, of the parameter's shape; a
+            block is worth the mean over its values. Called now and at each `refresh`: one that reads `weight.grad`
+            wants a backward before.
 
     Raises:
-        ValueError: a pattern that matches nothing, a weight that is not a whole number of blocks, bins out of order.
+        ValueError: a pattern that matches nothing, a weight that is not a whole number of blocks, bins out of order,
+            an unknown gradient or criterion.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        targets: Mapping[str, Range],
+        targets: Config,
         seed: int = 42,
         private: Sequence[str] = (),
         bins: Sequence[float] = (),
         gradient: str = "masked",
+        criterion: str | Criterion = "l1",
     ) -> None:
         if gradient not in ("masked", "dense"):
             raise ValueError(f"gradient {gradient!r}: want 'masked' or 'dense'")
-        if list(bins) != sorted(set(bins)) or bool(bins) != bool(private):
-            raise ValueError(f"bins {list(bins)}: want rising edges where there are private parameters, else none")
+        if not callable(criterion) and criterion not in CRITERIA:
+            raise ValueError(f"criterion {criterion!r}: want 'l1', 'l2' or a function")
+        choices = choose(model, targets)
+        super().__init__({name: choice.target for name, choice in choices.items() if choice.target}, seed)
         self.model = model
-        self.seed = seed
         self.gradient = gradient
-        self.bins = tuple(bins)
-        self.targets = find_targets(model, targets)
-        self._ranks: Dict[str, Tensor] = {}
-        self._dense = {name: torch.empty_like(target.weight) for name, target in self.targets.items()}
-        names = _matching(model, private)
-        clash = sorted(set(names) & set(self.targets))
+        self.criterion = criterion
+        self._private = Private(model, private, bins)
+        clash = sorted(set(self._private.names) & set(self.targets))
         if clash:
             raise ValueError(f"{clash[0]}: both masked and private; take it out of one of the two")
-        plain = dict(model.named_parameters())
-        self._private: List[Dict[str, nn.Parameter]] = [
-            {name: nn.Parameter(plain[name].detach().clone()) for name in names} for _ in self.bins
-        ]
-        self._forked = not self.bins  # private values follow the model's until the first sparse sub-network
+        self._dense: Dict[str, Tensor] = {}  # what `active` restores from; made at the first use of each
         self._active: Spec | None = None
         self.refresh()
 
-    # ---- what can be asked -------------------------------------------------------------------------------------
-
-    def uniform(self, sparsity: float) -> Spec:
-        """The spec with the same sparsity everywhere, clipped to the range of each weight."""
-        if not 0.0 <= sparsity < 1.0:
-            raise ValueError(f"sparsity {sparsity}: want 0 <= sparsity < 1")
-        return {name: min(max(sparsity, t.low), t.high) for name, t in self.targets.items()}
-
-    def largest(self) -> Spec:
-        """The spec with every weight at the low end of its range ("max" in papers: the largest network)."""
-        return {name: target.low for name, target in self.targets.items()}
-
-    def smallest(self) -> Spec:
-        """The spec with every weight at the high end of its range ("min" in papers)."""
-        return {name: target.high for name, target in self.targets.items()}
-
-    def random(self, step: int, index: int = 0, low: float = 0.0, high: float = 1.0, spread: float = 0.0) -> Spec:
-        """A random spec, a pure function of (seed, step, index).
-
-        Args:
-            step: of training; any int.
-            index: distinguishes several draws of one step.
-            low, high: the mean is drawn uniformly from here, within the range of each weight.
-            spread: each weight moves from the mean by at most this much, drawn on its own. 0: uniform specs.
-        """
-        draw = random.Random(f"{self.seed}/{step}/{index}")
-        level = draw.random()
-        spec = {}
-        for name, target in self.targets.items():
-            bottom, top = max(low, target.low), min(high, target.high)
-            sparsity = bottom + level * (top - bottom) + spread * (2 * draw.random() - 1)
-            spec[name] = round(min(max(sparsity, bottom), top), 4)
-        return spec
-
-    def sandwich(self, step: int, n_random: int = 1) -> List[Spec]:
-        """The largest, the smallest and `n_random` random sub-networks (Yu & Huang 2019, section 3.1)."""
-        return [self.largest(), self.smallest()] + [self.random(step, index) for index in range(n_random)]
-
-    def mean_sparsity(self, spec: Spec) -> float:
-        """Mean over the weights of the targets, each counted with its size."""
-        size = {name: target.weight.numel() for name, target in self.targets.items()}
-        return sum(size[name] * spec.get(name, 0.0) for name in size) / sum(size.values())
+    @property
+    def bins(self) -> tuple[float, ...]:
+        """Upper edges of the bins of private values."""
+        return self._private.bins
 
     def bin_of(self, spec: Spec) -> int | None:
         """Index of the private values that `spec` uses; None: the model's own.
@@ -141,121 +83,165 @@ class Supernet:
         Raises:
             ValueError: sparser than the last bin.
         """
-        mean = self.mean_sparsity(spec)
-        if not self.bins or mean <= 0.0:
-            return None
-        for index, edge in enumerate(self.bins):
-            if mean <= edge + 1e-6:
-                return index
-        raise ValueError(f"mean sparsity {mean:.3f} is above the last bin of private values, {self.bins[-1]}")
-
-    # ---- what changes the weights ------------------------------------------------------------------------------
+        return self._private.bin_of(self.mean_sparsity(spec))
 
     @contextmanager
     def active(self, spec: Spec) -> Iterator[None]:
         """Inside, the model is the sub-network `spec`: run forward AND backward here. Restores bit-exactly.
 
-        A backward after leaving raises torch's "modified by an inplace operation", never a wrong gradient.
+        A backward after leaving raises torch's "modified by an inplace operation", never a wrong gradient; but where
+        gradient checkpointing computes a forward anew it does so with what the weights are then, and cannot tell.
+
+        Args:
+            spec: {parameter name: sparsity}; weights that it leaves out are dense.
 
         Raises:
-            RuntimeError: another sub-network is active.
-            ValueError: the spec names an unknown weight or a sparsity out of [0, 1).
+            RuntimeError: another sub-network is active; or, on leaving, masked weights were changed inside (an
+                optimizer's step, load_state_dict): the change is lost.
+            ValueError: the spec names an unknown weight or a sparsity that its structure does not have.
         """
-        if self._active is not None:
-            raise RuntimeError("a sub-network is active already: leave it before another is entered")
+        self._must_be_idle("another is entered")
         self._check(spec)
         private = self.bin_of(spec)
-        if private is not None and not self._forked:
-            self.fork_private()
-        sparse = {name: sparsity for name, sparsity in spec.items() if sparsity > 0.0}
-        handles, swapped, saved = [], [], []
+        sparse = [name for name, sparsity in spec.items() if sparsity > 0.0]
+        handles, versions = [], {}
+        changed: List[str] = []
         self._active = spec
         try:
-            with torch.no_grad():
-                for name, sparsity in sparse.items():
-                    target = self.targets[name]
-                    mask = target.blocks.mask(self._ranks[name], sparsity)
-                    self._dense[name].copy_(target.weight)
-                    saved.append(name)
-                    target.blocks.split(target.weight).mul_(mask)
-                    if self.gradient == "masked" and target.weight.requires_grad:
-                        handles.append(target.weight.register_hook(_Masking(target.blocks, mask)))
-            if private is not None:
-                for name, value in self._private[private].items():
-                    owner, leaf = _owner(self.model, name)
-                    swapped.append((owner, leaf, owner._parameters[leaf]))
-                    owner._parameters[leaf] = value
-            torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask
-            yield
+            with torch.inference_mode(False), torch.no_grad():  # what is kept here outlives an inference mode outside
+                for name in sparse:
+                    weight, structure = self.targets[name].weight, self.targets[name].structure
+                    mask = self._mask(name, spec[name])
+                    self._save(name)
+                    versions[name] = 0  # from here on there is something to restore
+                    structure.mask_(weight, mask)
+                    versions[name] = weight._version
+                    if self.gradient == "masked" and weight.requires_grad:
+                        handles.append(weight.register_hook(_Masking(structure, mask)))
+            with self._private.swapped(private):
+                torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask
+                yield
+            changed = [name for name, version in versions.items() if self.targets[name].weight._version != version]
         finally:
             torch.clear_autocast_cache()
-            for owner, leaf, value in swapped:
-                owner._parameters[leaf] = value
             for handle in handles:
                 handle.remove()
-            with torch.no_grad():
-                for name in saved:
+            with torch.inference_mode(False), torch.no_grad():
+                for name in versions:
                     self.targets[name].weight.copy_(self._dense[name])
             self._active = None
+        if changed:
+            raise RuntimeError(f"{changed[0]}: changed while a sub-network was active, and the change is lost; step "
+                               "the optimizer after leaving")
 
     def prune_(self, spec: Spec) -> None:
-        """Makes the model the sub-network `spec` for good: masked weights, private values in the plain keys."""
+        """Makes the model the sub-network `spec` for good: masked weights, private values in the plain keys.
+
+        The masks are those of `active`: as ranked last.
+        """
+        self._must_be_idle("the model is pruned")
         self._check(spec)
         private = self.bin_of(spec)
         with torch.no_grad():
             for name, sparsity in spec.items():
                 target = self.targets[name]
-                target.blocks.split(target.weight).mul_(target.blocks.mask(self._ranks[name], sparsity))
-            if private is not None and self._forked:
-                plain = dict(self.model.named_parameters())
-                for name, value in self._private[private].items():
-                    plain[name].copy_(value)
+                target.structure.mask_(target.weight, self._mask(name, sparsity))
+        self._private.bake(private)
 
-    def refresh(self) -> None:
-        """Ranks the blocks anew by the weights' present magnitudes."""
-        if self._active is not None:
-            raise RuntimeError("a sub-network is active: ranks are made of dense weights, leave it first")
-        self._ranks = {name: target.blocks.rank(target.weight) for name, target in self.targets.items()}
+    def refresh(self, exact: bool = False) -> None:
+        """Ranks the blocks anew by the weights' present importance.
 
-    def fork_private(self) -> None:
-        """From now on private values live a life of their own; they begin as copies of the model's."""
-        plain = dict(self.model.named_parameters())
+        Args:
+            exact: sort. Else one pass over the weights: blocks of about equal importance, 1/2048 of a weight's blocks
+                or a few times that, go by position among themselves. Sparsities are exact in either.
+
+        Raises:
+            RuntimeError: a sub-network is active.
+            ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape.
+        """
+        self._must_be_idle("blocks are ranked")
+        rankings: Dict[str, Ranking] = {}
         with torch.no_grad():
-            for values in self._private:
-                for name, value in values.items():
-                    value.copy_(plain[name])
-        self._forked = True
+            for name, target in self.targets.items():
+                values = importance(self.criterion, name, target.weight)
+                try:
+                    rankings[name] = target.structure.rank(values, exact)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+        self._rankings = rankings
+
+    def global_ranking(self, sparsity: float) -> Spec:
+        """The spec whose per-weight sparsities follow from one ranking of the blocks of all weights, under one budget.
+
+        Blocks compare by the mean importance of what they would lose. Each weight stays in its range; what it cannot
+        give others give. A sparser spec only adds to what a denser one drops. Sorts: meant for evaluation, or once
+        in a while.
+
+        Args:
+            sparsity: of all targeted values together; clipped to what the ranges allow, met to one block.
+
+        Raises:
+            RuntimeError: a sub-network is active.
+            ValueError: sparsity out of [0, 1).
+        """
+        self._must_be_idle("blocks are ranked")
+        self.uniform(sparsity)  # refuses what is no sparsity
+        pools, units, floors = [], [], []
+        for name, target in self.targets.items():
+            structure, shape = target.structure, target.weight.shape
+            floors.append(structure.dropped(shape, target.low))
+            units.append(structure.unit)
+            with torch.no_grad():
+                scores = structure.scores(importance(self.criterion, name, target.weight)).flatten().sort().values
+            pools.append(scores[floors[-1] : structure.dropped(shape, target.high)])
+        budget = round(sparsity * sum(target.weight.numel() for target in self.targets.values()))
+        counts = share_out(pools, units, budget - sum(count * unit for count, unit in zip(floors, units)))
+        return {
+            name: (floor + count) * unit / target.weight.numel()
+            for (name, target), floor, count, unit in zip(self.targets.items(), floors, counts, units)
+        }
 
     # ---- what training and checkpoints need --------------------------------------------------------------------
 
+    def fork_private(self) -> None:
+        """From now on private values live a life of their own; they begin as copies of the model's."""
+        self._private.fork()
+
     def private_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """("<bin edge>:<name>", value) of every private parameter: give them to the optimizer beside the model's."""
-        for edge, values in zip(self.bins, self._private):
-            for name, value in values.items():
-                yield f"{edge}:{name}", value
+        return self._private.parameters()
 
     def state_dict(self) -> Dict[str, Any]:
         """Ranks and private values; the weights are in the model's own state_dict, whose keys never change."""
         return {
-            "ranks": dict(self._ranks),
+            "ranks": {name: ranking.codes for name, ranking in self._rankings.items()},
             "private": {name: value.detach() for name, value in self.private_parameters()},
-            "forked": self._forked,
+            "forked": self._private.forked,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what `state_dict` gave.
 
         Raises:
-            ValueError: it was made with other targets, private parameters or bins.
+            ValueError: it was made with other targets, structures, private parameters or bins.
         """
         mine = dict(self.private_parameters())
-        if set(state["ranks"]) != set(self.targets) or set(state["private"]) != set(mine):
-            raise ValueError("this supernet's state was made with other targets, private parameters or bins")
-        self._ranks = {name: state["ranks"][name].to(target.weight.device) for name, target in self.targets.items()}
+        shapes = {name: codes.shape for name, codes in state["ranks"].items()}
+        if shapes != {n: r.codes.shape for n, r in self._rankings.items()} or set(state["private"]) != set(mine):
+            raise ValueError("this state was made with other targets, structures, private parameters or bins")
+        self._rankings = {name: Ranking(codes) for name, codes in state["ranks"].items()}
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(state["private"][name])
-        self._forked = state["forked"]
+        self._private.forked = state["forked"]
+
+    def __getstate__(self) -> Dict[str, Any]:
+        self._must_be_idle("the supernet is copied or pickled")
+        return {**self.__dict__, "_dense": {}}
+
+    def _must_be_idle(self, what: str) -> None:
+        if self._active is not None:
+            raise RuntimeError(f"a sub-network is active already: leave it before {what}")
 
     def _check(self, spec: Spec) -> None:
         for name, sparsity in spec.items():
@@ -263,47 +249,29 @@ class Supernet:
                 raise ValueError(f"{name}: not a weight that this supernet prunes")
             if not 0.0 <= sparsity < 1.0:
                 raise ValueError(f"{name}: sparsity {sparsity}, want 0 <= sparsity < 1")
+            structure = self.targets[name].structure
+            if sparsity > structure.limit:
+                raise ValueError(f"{name}: sparsity {sparsity}, structure '{structure}' goes to {structure.limit:g}")
+
+    def _mask(self, name: str, sparsity: float) -> Tensor:
+        target, ranking = self.targets[name], self._rankings[name]
+        ranking.codes = ranking.codes.to(target.weight.device)  # where the model may have moved since
+        return target.structure.mask(ranking, target.weight.shape, sparsity)
+
+    def _save(self, name: str) -> None:
+        weight, dense = self.targets[name].weight, self._dense.get(name)
+        if dense is None or (dense.device, dense.dtype) != (weight.device, weight.dtype):
+            self._dense[name] = dense = torch.empty_like(weight)
+        dense.copy_(weight)
 
 
 class _Masking:
     """A gradient hook that keeps what the mask keeps. A class, since it must pickle with the parameter."""
 
-    def __init__(self, blocks: Blocks, mask: Tensor) -> None:
-        self.blocks, self.mask = blocks, mask
+    def __init__(self, structure: Structure, mask: Tensor) -> None:
+        self.structure, self.mask = structure, mask
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        gradient = gradient.contiguous()
-        return (self.blocks.split(gradient) * self.mask).view_as(gradient)
-
-
-def find_targets(model: nn.Module, ranges: Mapping[str, Range]) -> Dict[str, Target]:
-    """{parameter name: Target} of the parameters that a pattern of `ranges` matches, in the model's order.
-
-    Raises:
-        ValueError: a pattern that matches nothing, a weight that is not a whole number of blocks.
-    """
-    for pattern in ranges:
-        _matching(model, [pattern])
-    found = {}
-    for name, weight in model.named_parameters():
-        for pattern, allowed in ranges.items():
-            if re.fullmatch(pattern, name):
-                blocks = Blocks.parse(allowed.structure)
-                if not blocks.divides(weight.shape):
-                    raise ValueError(f"{name}: shape {tuple(weight.shape)} is not a whole number of {blocks} blocks")
-                found[name] = Target(weight, blocks, allowed.low, allowed.high)
-                break
-    return found
-
-
-def _matching(model: nn.Module, patterns: Sequence[str]) -> List[str]:
-    names = [name for name, _ in model.named_parameters()]
-    for pattern in patterns:
-        if not any(re.fullmatch(pattern, name) for name in names):
-            raise ValueError(f"pattern {pattern!r} matches no parameter; the first are {', '.join(names[:4])}")
-    return [name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)]
-
-
-def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, leaf = name.rpartition(".")
-    return model.get_submodule(path), leaf
+        gradient = gradient.clone()  # it is the caller's
+        self.structure.mask_(gradient, self.mask)
+        return gradient

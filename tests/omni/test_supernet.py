@@ -1,31 +1,22 @@
-"""omni.Supernet: masks, gradients, private values, and that the model is left as it was."""
+"""omni.Supernet: masks, rankings, sandwiches, checkpoints, and that the model is left as it was."""
 
 import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import omni
+from tests.omni.models import Convolutions, Mlp, Recurrent, Tied, build
 
 
-class Tiny(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(6, 16)
-        self.norm = nn.LayerNorm(16)
-        self.second = nn.Linear(16, 8)
-
-    def forward(self, x):
-        return self.second(torch.relu(self.norm(self.first(x))))
-
-
-def make(private=False, **more):
-    torch.manual_seed(0)
-    model = Tiny()
+def make(private=False, structure="8x1", **more):
+    model = build(Mlp)
     if private:
         more.update(private=[r"norm\..*", r".*\.bias"], bins=[0.5, 0.9])
-    return model, omni.Supernet(model, {r"(first|second)\.weight": omni.Range(0.0, 0.9, "8x1")}, **more)
+    return model, omni.Supernet(model, {r"(first|second)\.weight": omni.Range(0.0, 0.9, structure)}, **more)
 
 
 def snapshot(model):
@@ -92,24 +83,6 @@ def reference_gradients(model, masks, x):
     return dict(zip(effective, torch.autograd.grad(loss, list(effective.values()))))
 
 
-def test_masked_gradient_is_that_of_the_product_and_dense_gradient_is_straight_through():
-    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
-    found = {}
-    for gradient in ("masked", "dense"):
-        model, net = make(gradient=gradient)
-        with net.active(net.uniform(0.5)):
-            masks = {name: (t.weight != 0).float() for name, t in net.targets.items()}
-            model(x).square().sum().backward()
-        want = reference_gradients(model, masks, x)
-        found[gradient] = {name: value.grad for name, value in model.named_parameters()}
-        for name, value in found[gradient].items():
-            kept = masks.get(name, torch.ones_like(value)).bool()
-            assert torch.allclose(value[kept], want[name][kept], atol=1e-5), name
-    dropped = ~masks["first.weight"].bool()
-    assert found["masked"]["first.weight"][dropped].abs().sum() == 0
-    assert found["dense"]["first.weight"][dropped].abs().sum() > 0
-
-
 def test_gradients_of_a_sandwich_add_up():
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     model, net = make()
@@ -134,31 +107,13 @@ def test_backward_after_leaving_is_an_error_not_a_wrong_gradient():
         loss.backward()
 
 
-def test_private_values_begin_as_the_models_and_then_live_alone():
-    model, net = make(private=True)
-    with torch.no_grad():
-        model.norm.weight.fill_(3.0)  # training before the first sparse sub-network
-    with net.active(net.uniform(0.4)):
-        assert model.norm.weight.tolist() == [3.0] * 16
-        model(torch.randn(5, 6)).sum().backward()
-        with torch.no_grad():
-            model.norm.weight.fill_(7.0)
-    assert model.norm.weight.tolist() == [3.0] * 16 and model.norm.weight.grad is None
-    with net.active(net.uniform(0.4)):
-        assert model.norm.weight.tolist() == [7.0] * 16
-    with net.active(net.uniform(0.9)):
-        assert model.norm.weight.tolist() == [3.0] * 16  # the other bin
-    net.prune_(net.uniform(0.4))
-    assert model.norm.weight.tolist() == [7.0] * 16 and list(model.state_dict()) == list(Tiny().state_dict())
-
-
 def test_pruned_model_equals_active_model_and_loads_into_a_plain_one():
     model, net = make(private=True)
     x = torch.randn(3, 6)
     with torch.no_grad(), net.active(net.uniform(0.8)):
         want = model(x)
     net.prune_(net.uniform(0.8))
-    plain = Tiny()
+    plain = Mlp()
     plain.load_state_dict(model.state_dict())
     assert torch.equal(plain(x), want)
 
@@ -179,41 +134,157 @@ def test_state_survives_a_save_and_a_load(tmp_path):
     other_net.prune_(other_net.uniform(0.7))
     assert same(model.state_dict(), other.state_dict())
     _, without = make()
-    with pytest.raises(ValueError, match="other targets"):
-        without.load_state_dict(state["omni"])
+    _, of_other_blocks = make(private=True, structure="4x1")
+    for refuses in (without, of_other_blocks):
+        with pytest.raises(ValueError, match="other targets"):
+            refuses.load_state_dict(state["omni"])
 
 
-def test_the_model_can_be_copied_while_the_supernet_holds_it():
+def test_a_checkpoint_of_before_the_buckets_is_read():
+    """Ranks were an int32 permutation then, what an exact ranking is now."""
+    model, net = make()
+    norms = {name: target.weight.view(-1, 8, target.weight.shape[1]).abs().sum(dim=1)
+             for name, target in net.targets.items()}
+    old = {name: norm.flatten().argsort().argsort().view_as(norm).to(torch.int32) for name, norm in norms.items()}
+    net.load_state_dict({"ranks": old, "private": {}, "forked": True})
+    net.prune_(net.uniform(0.5))
+    for name, norm in norms.items():
+        kept = model.get_parameter(name).view(-1, 8, norm.shape[1]).abs().sum(dim=1) > 0
+        assert torch.equal(kept, norm >= norm.flatten().sort().values[norm.numel() // 2])
+
+
+def zeros(net):
+    return {name: target.weight == 0 for name, target in net.targets.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([Mlp, Convolutions, Recurrent, Tied]),
+    st.sampled_from(["4x1", "2x2", "unstructured", "1:2", "2:4"]),
+    st.sampled_from(["l1", "l2"]), st.integers(0, 5), st.integers(0, 10**9), st.booleans(),
+)
+def test_any_spec_is_met_to_a_block_nests_restores_and_is_drawn_again(kind, structure, criterion, seed, step, exact):
+    allowed = omni.Range(0.0, 0.5 if ":" in structure else 0.9, structure)
+
+    def supernet():
+        model = build(kind)
+        net = omni.Supernet(model, allowed, seed=seed, criterion=criterion)
+        net.refresh(exact)
+        return model, net
+
+    model, net = supernet()
+    before, found = snapshot(model), []
+    specs = [net.random(step, index, spread=0.1) for index in range(2)]
+    for spec in specs:
+        with net.active(spec):
+            found.append(zeros(net))
+            for name, target in net.targets.items():
+                lost, unit = int(found[-1][name].sum()), target.structure.unit
+                assert lost % unit == 0 and abs(lost - spec[name] * target.weight.numel()) <= 0.5 * unit + 1e-6
+        assert same(before, model.state_dict())
+    for name in net.targets:
+        dense, sparse = sorted((0, 1), key=lambda index: specs[index][name])
+        assert bool((found[dense][name] <= found[sparse][name]).all())
+    other, again = supernet()
+    assert [again.random(step, index, spread=0.1) for index in range(2)] == specs
+    with net.active(specs[0]):
+        again.prune_(specs[0])
+        assert same(model.state_dict(), other.state_dict())
+
+
+def test_ranks_of_8x1_blocks_cost_a_quarter_of_a_byte_a_weight():
+    net = omni.Supernet(nn.Linear(512, 1024), omni.Range())
+    codes = net.state_dict()["ranks"]["weight"]
+    assert codes.numel() * codes.element_size() == 512 * 1024 / 4
+
+
+def test_an_exact_ranking_drops_the_smallest_of_many():
+    torch.manual_seed(0)
+    model = nn.Linear(128, 128, bias=False)
+    net = omni.Supernet(model, omni.Range(structure="unstructured"))
+    want = model.weight.abs() > model.weight.abs().flatten().sort().values[8000 - 1]
+    with net.active({"weight": 7996 / 16384}):
+        assert int((want & (model.weight == 0)).sum()) <= 8  # buckets of 8: what is near the edge may go too soon
+    net.refresh(exact=True)
+    with net.active({"weight": 8000 / 16384}):
+        assert torch.equal(want, model.weight != 0)
+
+
+def test_the_criterion_decides_what_goes():
+    def lost(criterion):
+        model = nn.Linear(4, 2, bias=False)
+        with torch.no_grad():
+            model.weight.copy_(torch.tensor([[3.0, 2.0, 5.0, 6.0], [0.0, 2.0, 5.0, 6.0]]))
+            model.weight.grad = torch.tensor([[1.0, 1.0, 0.0, 1.0], [1.0, 1.0, 0.0, 1.0]])
+        net = omni.Supernet(model, omni.Range(0.0, 0.5, "2x1"), criterion=criterion)
+        net.prune_({"weight": 0.25})
+        return int((model.weight[0] == 0).nonzero())
+
+    assert lost("l1") == 0  # 3 + 0 < 2 + 2
+    assert lost("l2") == 1  # 9 + 0 > 4 + 4
+    assert lost(lambda name, weight: (weight * weight.grad).abs()) == 2
+    assert lost(lambda name, weight: (torch.tensor([1.0, 1.0, 1.0, 0.0]) + (name == "none")).expand(2, 4)) == 3
+
+
+def test_one_ranking_over_all_weights():
+    model = nn.Sequential(nn.Linear(4, 2, bias=False), nn.Linear(2, 2, bias=False), nn.Linear(4, 1, bias=False))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]]))
+        model[1].weight.copy_(torch.tensor([[1.5, 2.5], [3.5, 4.5]]))
+        model[2].weight.copy_(torch.tensor([[0.1, 0.1, 9.0, 0.2]]))
+    net = omni.Supernet(model, {
+        r"0\.weight": omni.Range(0.0, 0.75, "2x1"), r"1\.weight": omni.Range(0.0, 0.5, "unstructured"),
+        r"2\.weight": omni.Range(0.0, 0.5, "2:4"),
+    })
+    # in order, weight: worth of a block (values): 2: 0.1 (2), 0: 1 (2), 1: 1.5 (1), 0: 2 (2), 1: 2.5 (1), 0: 3 (2)
+    for budget, want in ((0, (0, 0, 0)), (2, (0, 0, 0.5)), (5, (0.25, 0.25, 0.5)), (6, (0.25, 0.25, 0.5)),
+                         (7, (0.5, 0.25, 0.5)), (8, (0.5, 0.5, 0.5)), (10, (0.75, 0.5, 0.5)), (15, (0.75, 0.5, 0.5))):
+        spec = net.global_ranking(budget / 16)
+        assert tuple(spec.values()) == want
+        with net.active(spec):
+            assert sum(int(found.sum()) for found in zeros(net).values()) == min(10, budget - (budget == 6))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 0.99), st.floats(0, 0.99), st.sampled_from([Mlp, Convolutions, Recurrent]))
+def test_a_global_ranking_meets_its_budget_to_a_block_and_nests(one, other, kind):
+    net = omni.Supernet(build(kind), omni.Range(0.1, 0.8, "4x1"))
+    total = sum(target.weight.numel() for target in net.targets.values())
+    low, high = (
+        sum(target.structure.dropped(target.weight.shape, end) * 4 for target in net.targets.values())
+        for end in (0.1, 0.8)
+    )
+    found = []
+    for sparsity in sorted((one, other)):
+        with net.active(net.global_ranking(sparsity)):
+            found.append(zeros(net))
+        lost = sum(int(zero.sum()) for zero in found[-1].values())
+        assert 0 <= min(max(round(sparsity * total), low), high) - lost < 4
+    assert all(bool((found[0][name] <= found[1][name]).all()) for name in net.targets)
+
+
+def test_masked_weights_are_neither_ranked_nor_pruned():
     model, net = make()
     with net.active(net.uniform(0.5)):
-        twin = copy.deepcopy(model)
-        assert same(twin.state_dict(), model.state_dict())
+        for use in (net.refresh, lambda: net.global_ranking(0.5), lambda: net.prune_(net.uniform(0.5))):
+            with pytest.raises(RuntimeError, match="active already: leave it before"):
+                use()
 
 
-def test_sampling_is_a_function_of_seed_and_step():
-    _, net = make()
-    torch.manual_seed(5)
-    first = net.random(7)
-    torch.manual_seed(6)
-    assert net.random(7) == first != net.random(8)
-    assert net.random(7, index=1) != first
-    _, other = make(seed=43)
-    assert other.random(7) != first
-    spec = net.random(7, low=0.3, high=0.6, spread=0.2)
-    assert all(0.3 <= s <= 0.6 for s in spec.values()) and len(set(spec.values())) == 2
-    largest, smallest, some = net.sandwich(7)
-    assert set(largest.values()) == {0.0} and set(smallest.values()) == {0.9} and some == first
+def test_weights_that_are_no_numbers_are_named_and_the_old_ranks_stay():
+    model, net = make()
+    want = {name: codes.clone() for name, codes in net.state_dict()["ranks"].items()}
+    with torch.no_grad():
+        model.second.weight[0, 0] = float("nan")
+        model.first.weight.mul_(torch.randn_like(model.first.weight))
+    with pytest.raises(ValueError, match="second.weight: scores are negative or not numbers"):
+        net.refresh()
+    assert same(net.state_dict()["ranks"], want)
 
 
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda m: omni.Supernet(m, {"nothing.*": omni.Range()}), "nothing.* .* no parameter"),
-        (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range(structure="7x1")}), "first.weight: shape"),
-        (lambda m: omni.Supernet(m, {r"first\.bias": omni.Range()}), "first.bias: shape"),
-        (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range(structure="8y1")}), "8y1"),
-        (lambda m: omni.Range(0.0, 1.0), "high < 1"),
-        (lambda m: omni.Range(-0.1, 0.5), "0 <= low"),
         (lambda m: make()[1].uniform(1.0), "sparsity 1.0"),
         (lambda m: make()[1].prune_({"first.weight": -0.1}), "first.weight: sparsity -0.1"),
         (lambda m: make()[1].prune_({"second.bias": 0.5}), "second.bias: not a weight"),
@@ -223,9 +294,20 @@ def test_sampling_is_a_function_of_seed_and_step():
             "first.bias",
         ),
         (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range()}, private=[".*bias"], bins=[0.9, 0.5]), "rising"),
-        (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range()}, gradient="none"), "'none'"),
+        (lambda m: omni.Supernet(m, {r"first\.weight": omni.Range()}, gradient="none"), "gradient 'none'"),
+        (lambda m: omni.Supernet(m, omni.Range(), criterion="l3"), "criterion 'l3'"),
+        (lambda m: omni.Supernet(m, omni.Range(), criterion=lambda name, w: w), "first.weight: scores are negative"),
+        (
+            lambda m: omni.Supernet(m, omni.Range(), criterion=lambda name, w: w.abs().sum(dim=0)),
+            r"first.weight: criterion gave shape \(6,\), want \(16, 6\)",
+        ),
+        (
+            lambda m: omni.Supernet(m, {r"second\.weight": omni.Range(0, 0.5, "2:4")}).prune_({"second.weight": 0.6}),
+            "second.weight: sparsity 0.6, structure '2:4' goes to 0.5",
+        ),
+        (lambda m: make()[1].global_ranking(1.0), "sparsity 1.0"),
     ],
 )
 def test_what_does_not_fit_is_named(call, words):
-    with pytest.raises(ValueError, match=words.replace("8y1", "8y1")):
-        call(Tiny())
+    with pytest.raises(ValueError, match=words):
+        call(build(Mlp))

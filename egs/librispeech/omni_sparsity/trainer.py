@@ -123,7 +123,7 @@ class Trainer:
         # Dropout of a resumed run must be that of the unbroken one.
         torch.manual_seed(hash((t.seed, step, self.processes.rank)) % 2**63)
         if self.strategy.refreshes(step, progress):
-            self.net.refresh()
+            self.net.refresh(exact=True)
         lr = self.schedule.set_progress(progress)
         self.optimizer.zero_grad(set_to_none=True)
         subnets = self.strategy.subnets(step, progress)
