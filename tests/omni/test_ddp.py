@@ -17,7 +17,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path):
     root = Path(__file__).parents[2]
     both = [subprocess.Popen([*worker, str(rank), str(tmp_path)], cwd=root) for rank in range(2)]
     try:
-        assert [process.wait(timeout=600) for process in both] == [0, 0]
+        assert [process.wait(timeout=120) for process in both] == [0, 0]
     finally:
         for process in both:
             process.kill()
