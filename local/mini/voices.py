@@ -2,8 +2,8 @@
 
 A voice is an eSpeak NG accent and variant with a pitch and a rate. dev-clean and test-clean have voices
 that training never heard but whose kind it knows: half of them a known variant with another accent, pitch
-and rate, half a variant of their own. dev-other and test-other have variants and accents of their own
-throughout.
+and rate, half a variant of their own. dev-other and test-other have variants of their own throughout, and
+every third speaker an accent that training never heard.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def _cast(subset: str, index: int) -> tuple[str, str]:
         lap, variant = divmod(index, len(TRAIN_VARIANTS))
         return TRAIN_ACCENTS[(variant + 2 * (lap % 3)) % 5], TRAIN_VARIANTS[variant]  # of 5 accents: +0, +2, +4
     if subset.endswith("other"):
-        return OTHER_ACCENTS[index % len(OTHER_ACCENTS)], OTHER_VARIANTS[subset][index]
+        third, rest = divmod(index, 3)
+        accent = OTHER_ACCENTS[third % 3] if rest == 0 else TRAIN_ACCENTS[index % 5]
+        return accent, OTHER_VARIANTS[subset][index]
     half = index // 2
     if index % 2:
         return TRAIN_ACCENTS[half % 5], CLEAN_VARIANTS[subset][half]

@@ -32,14 +32,17 @@ def test_every_subset_has_speakers_at_toy_scale():
         assert sum(who.subset == subset for who in cast) >= 2
 
 
-def test_other_sets_have_variants_and_accents_that_training_lacks():
-    for who in speakers(42, 1.0):
+def test_other_sets_have_variants_that_training_lacks_and_every_third_accent_too():
+    cast = speakers(42, 1.0)
+    for subset in ("dev-other", "test-other"):
+        voices = [who.voice.split("+") for who in cast if who.subset == subset]
+        assert not {variant for _, variant in voices} & set(TRAIN_VARIANTS)
+        assert [accent in OTHER_ACCENTS for accent, _ in voices] == [True, False, False] * 4
+        assert {accent for accent, _ in voices} >= {*OTHER_ACCENTS}
+    for who in cast:
         accent, variant = who.voice.split("+")
-        if who.subset.endswith("other"):
-            assert accent in OTHER_ACCENTS and variant not in TRAIN_VARIANTS
-        else:
-            assert accent in TRAIN_ACCENTS
-            assert who.subset != "train-clean" or variant in TRAIN_VARIANTS
+        assert who.subset.endswith("other") or accent in TRAIN_ACCENTS
+        assert who.subset != "train-clean" or variant in TRAIN_VARIANTS
 
 
 def test_dev_and_test_share_no_variant_of_their_own():
