@@ -13,10 +13,17 @@ which.
 
 from .describe import describe
 from .pack import pack, unpack
-from .spec import Spec, dump_spec, fingerprint, load_spec
+from .prune import prune_
+from .report import Comparison, Report, compare, report
+from .sampler import Sampler
+from .schedule import gradual_sparsity
+from .spec import Spec, fingerprint, load_spec, save_spec
 from .structures import Blocks, NofM, parse_structure
 from .supernet import Supernet
 from .targets import Range
 
-__all__ = ["Blocks", "NofM", "Range", "Spec", "Supernet", "describe", "dump_spec", "fingerprint", "load_spec", "pack",
-           "parse_structure", "unpack"]
+__all__ = [
+    "Blocks", "Comparison", "NofM", "Range", "Report", "Sampler", "Spec", "Supernet", "compare", "describe",
+    "fingerprint", "gradual_sparsity", "load_spec", "pack", "parse_structure", "prune_", "report", "save_spec",
+    "unpack",
+]

@@ -25,7 +25,7 @@ def pack(state: Mapping[str, Tensor], blocks: Mapping[str, Blocks]) -> Dict[str,
     plain, sparse = {}, {}
     for name, value in state.items():
         entry = _pack_one(value, blocks[name]) if name in blocks else None
-        if entry is not None and entry["kept"].numel() < value.numel():
+        if entry is not None and _bytes(entry["kept"], entry["bits"]) < _bytes(value):
             sparse[name] = entry
         else:
             plain[name] = value.detach().clone()  # a clone: torch.save writes the whole storage behind a view
@@ -52,6 +52,10 @@ def unpack(packed: Mapping[str, Any]) -> Dict[str, Tensor]:
         split.copy_(flat.view(split.shape[0], split.shape[2], grid.rows, grid.cols).transpose(1, 2))
         state[name] = value
     return state
+
+
+def _bytes(*values: Tensor) -> int:
+    return sum(value.numel() * value.element_size() for value in values)
 
 
 def _pack_one(value: Tensor, grid: Blocks) -> Dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict
 
 from torch import nn
 
@@ -19,25 +20,49 @@ def fingerprint(model: nn.Module) -> str:
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:16]
 
 
-def dump_spec(spec: Spec, model: nn.Module) -> str:
-    """The text of a spec file: version, fingerprint of `model`, sparsities."""
+def save_spec(path: str | Path, spec: Spec, model: nn.Module) -> None:
+    """Writes {"omni_spec": version, "fingerprint": of `model`, "sparsity": spec}, whole or not at all.
+
+    Raises:
+        ValueError: the spec names what is no parameter of the model, or holds no sparsity.
+    """
+    path = Path(path)
+    _check(path, spec, model)
     whole = {"omni_spec": VERSION, "fingerprint": fingerprint(model), "sparsity": spec}
-    return json.dumps(whole, indent=1) + "\n"
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def load_spec(path: str | Path, model: nn.Module) -> Spec:
     """Reads a spec file.
 
     Raises:
-        ValueError: not a spec file, another version, or made for a model of other parameters.
+        ValueError: not a spec file, another version, made for a model of other parameters, or holding what is no
+            sparsity.
     """
     try:
         whole = json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or no text at all
         raise ValueError(f"{path}: not a spec file ({error})") from None
-    if not isinstance(whole, dict) or whole.get("omni_spec") != VERSION:
-        raise ValueError(f"{path}: not a spec file of version {VERSION}")
+    if not isinstance(whole, dict) or not {"omni_spec", "fingerprint", "sparsity"} <= set(whole):
+        raise ValueError(f"{path}: not a spec file")
+    if whole["omni_spec"] != VERSION:
+        raise ValueError(f"{path}: a spec file of version {whole['omni_spec']}, this omni reads version {VERSION}")
     if whole["fingerprint"] != fingerprint(model):
         raise ValueError(f"{path}: made for a model with other parameters ({whole['fingerprint']}, "
                          f"this one is {fingerprint(model)})")
+    _check(path, whole["sparsity"], model)
     return whole["sparsity"]
+
+
+def _check(path: Path | str, spec: Any, model: nn.Module) -> None:
+    names = {name for name, _ in model.named_parameters()}
+    for name, sparsity in spec.items() if isinstance(spec, dict) else [("sparsity", None)]:
+        if isinstance(sparsity, bool) or not isinstance(sparsity, (int, float)) or not 0.0 <= sparsity < 1.0:
+            raise ValueError(f"{path}: {name}: sparsity {sparsity}, want 0 <= sparsity < 1")
+        if name not in names:
+            raise ValueError(f"{path}: {name}: not a parameter of {type(model).__name__}")

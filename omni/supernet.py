@@ -13,9 +13,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from .criteria import CRITERIA, Criterion, importance
+from .criteria import CRITERIA, Criterion
+from .dropout import AdaptiveDropout, Formula
+from .masks import Masks
 from .private import Private
-from .ranking import Ranking, share_out
 from .sampler import Sampler
 from .spec import Spec
 from .structures import Structure
@@ -29,7 +30,7 @@ class Supernet(Sampler):
         model: left as it is; its parameters are masked in place inside `active` and restored after.
         targets: {regular expression that matches a whole parameter name: Range}, the first match counts; or one Range
             for the weights of every Linear, Conv, LSTM, GRU and MultiheadAttention (see `describe`).
-        seed: of the sampler. What is sampled is a pure function of (seed, step).
+        seed, levels: of the sampler, see `Sampler`.
         private: regular expressions of small parameters (norms, biases) of which sub-networks keep values of their
             own, one set for each bin of sparsity: slimmable networks need them (Yu et al. 2019, section 3.2).
         bins: upper edges of those bins, rising; a sub-network of mean sparsity s > 0 uses the first edge >= s. The
@@ -39,10 +40,12 @@ class Supernet(Sampler):
             (name, parameter) that gives the importance of each value, none below zero, of the parameter's shape; a
             block is worth the mean over its values. Called now and at each `refresh`: one that reads `weight.grad`
             wants a backward before.
+        dropout: how the model's dropout follows the active sub-network: "none" (it does not), "linear", "sqrt",
+            "dense", or a function, see `dropout.FORMULAS`.
 
     Raises:
         ValueError: a pattern that matches nothing, a weight that is not a whole number of blocks, bins out of order,
-            an unknown gradient or criterion.
+            a level that is no sparsity, an unknown gradient, criterion or dropout.
     """
 
     def __init__(
@@ -54,16 +57,19 @@ class Supernet(Sampler):
         bins: Sequence[float] = (),
         gradient: str = "masked",
         criterion: str | Criterion = "l1",
+        levels: Sequence[float] = (),
+        dropout: str | Formula = "none",
     ) -> None:
         if gradient not in ("masked", "dense"):
             raise ValueError(f"gradient {gradient!r}: want 'masked' or 'dense'")
         if not callable(criterion) and criterion not in CRITERIA:
             raise ValueError(f"criterion {criterion!r}: want 'l1', 'l2' or a function")
         choices = choose(model, targets)
-        super().__init__({name: choice.target for name, choice in choices.items() if choice.target}, seed)
+        super().__init__({name: choice.target for name, choice in choices.items() if choice.target}, seed, levels)
         self.model = model
         self.gradient = gradient
-        self.criterion = criterion
+        self._masks = Masks(self.targets, criterion)
+        self._dropout = AdaptiveDropout(model, dropout)
         self._private = Private(model, private, bins)
         clash = sorted(set(self._private.names) & set(self.targets))
         if clash:
@@ -86,7 +92,7 @@ class Supernet(Sampler):
         return self._private.bin_of(self.mean_sparsity(spec))
 
     @contextmanager
-    def active(self, spec: Spec) -> Iterator[None]:
+    def active(self, spec: Spec, key: str | None = None) -> Iterator[None]:
         """Inside, the model is the sub-network `spec`: run forward AND backward here. Restores bit-exactly.
 
         A backward after leaving raises torch's "modified by an inplace operation", never a wrong gradient; but where
@@ -94,14 +100,16 @@ class Supernet(Sampler):
 
         Args:
             spec: {parameter name: sparsity}; weights that it leaves out are dense.
+            key: the set of masks, as given to `refresh`.
 
         Raises:
             RuntimeError: another sub-network is active; or, on leaving, masked weights were changed inside (an
                 optimizer's step, load_state_dict): the change is lost.
-            ValueError: the spec names an unknown weight or a sparsity that its structure does not have.
+            ValueError: the spec names an unknown weight or a sparsity that its structure does not have; the key was
+                never ranked.
         """
         self._must_be_idle("another is entered")
-        self._check(spec)
+        self._check(spec, key)
         private = self.bin_of(spec)
         sparse = [name for name, sparsity in spec.items() if sparsity > 0.0]
         handles, versions = [], {}
@@ -111,14 +119,14 @@ class Supernet(Sampler):
             with torch.inference_mode(False), torch.no_grad():  # what is kept here outlives an inference mode outside
                 for name in sparse:
                     weight, structure = self.targets[name].weight, self.targets[name].structure
-                    mask = self._mask(name, spec[name])
+                    mask = self._masks.mask(name, spec[name], key)
                     self._save(name)
                     versions[name] = 0  # from here on there is something to restore
                     structure.mask_(weight, mask)
                     versions[name] = weight._version
                     if self.gradient == "masked" and weight.requires_grad:
                         handles.append(weight.register_hook(_Masking(structure, mask)))
-            with self._private.swapped(private):
+            with self._private.swapped(private), self._dropout.follow(1.0 - self.mean_sparsity(spec)):
                 torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask
                 yield
             changed = [name for name, version in versions.items() if self.targets[name].weight._version != version]
@@ -134,41 +142,51 @@ class Supernet(Sampler):
             raise RuntimeError(f"{changed[0]}: changed while a sub-network was active, and the change is lost; step "
                                "the optimizer after leaving")
 
-    def prune_(self, spec: Spec) -> None:
+    def prune_(self, spec: Spec, key: str | None = None) -> None:
         """Makes the model the sub-network `spec` for good: masked weights, private values in the plain keys.
 
         The masks are those of `active`: as ranked last.
+
+        Raises:
+            RuntimeError: a sub-network is active.
+            ValueError: as `active`.
         """
         self._must_be_idle("the model is pruned")
-        self._check(spec)
+        self._check(spec, key)
         private = self.bin_of(spec)
         with torch.no_grad():
             for name, sparsity in spec.items():
                 target = self.targets[name]
-                target.structure.mask_(target.weight, self._mask(name, sparsity))
+                target.structure.mask_(target.weight, self._masks.mask(name, sparsity, key))
         self._private.bake(private)
 
-    def refresh(self, exact: bool = False) -> None:
+    def mask(self, name: str, sparsity: float, key: str | None = None) -> Tensor:
+        """The mask of one weight: bool, of its shape, True where `active` keeps.
+
+        Raises:
+            ValueError: as `active`.
+        """
+        self._check({name: sparsity}, key)
+        target = self.targets[name]
+        kept = torch.ones(target.weight.shape, dtype=torch.bool, device=target.weight.device)
+        target.structure.mask_(kept, self._masks.mask(name, sparsity, key))
+        return kept
+
+    def refresh(self, exact: bool = False, key: str | None = None) -> None:
         """Ranks the blocks anew by the weights' present importance.
 
         Args:
             exact: sort. Else one pass over the weights: blocks of about equal importance, 1/2048 of a weight's blocks
                 or a few times that, go by position among themselves. Sparsities are exact in either.
+            key: label of the set of masks that is ranked, any string; the other sets stay. None: the set that
+                `active` takes where no key is given. Sets differ by when, or on whose gradients, they were ranked.
 
         Raises:
             RuntimeError: a sub-network is active.
             ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape.
         """
         self._must_be_idle("blocks are ranked")
-        rankings: Dict[str, Ranking] = {}
-        with torch.no_grad():
-            for name, target in self.targets.items():
-                values = importance(self.criterion, name, target.weight)
-                try:
-                    rankings[name] = target.structure.rank(values, exact)
-                except ValueError as error:
-                    raise ValueError(f"{name}: {error}") from None
-        self._rankings = rankings
+        self._masks.refresh(key, exact)
 
     def global_ranking(self, sparsity: float) -> Spec:
         """The spec whose per-weight sparsities follow from one ranking of the blocks of all weights, under one budget.
@@ -186,20 +204,7 @@ class Supernet(Sampler):
         """
         self._must_be_idle("blocks are ranked")
         self.uniform(sparsity)  # refuses what is no sparsity
-        pools, units, floors = [], [], []
-        for name, target in self.targets.items():
-            structure, shape = target.structure, target.weight.shape
-            floors.append(structure.dropped(shape, target.low))
-            units.append(structure.unit)
-            with torch.no_grad():
-                scores = structure.scores(importance(self.criterion, name, target.weight)).flatten().sort().values
-            pools.append(scores[floors[-1] : structure.dropped(shape, target.high)])
-        budget = round(sparsity * sum(target.weight.numel() for target in self.targets.values()))
-        counts = share_out(pools, units, budget - sum(count * unit for count, unit in zip(floors, units)))
-        return {
-            name: (floor + count) * unit / target.weight.numel()
-            for (name, target), floor, count, unit in zip(self.targets.items(), floors, counts, units)
-        }
+        return self._masks.budget(sparsity)
 
     # ---- what training and checkpoints need --------------------------------------------------------------------
 
@@ -214,7 +219,7 @@ class Supernet(Sampler):
     def state_dict(self) -> Dict[str, Any]:
         """Ranks and private values; the weights are in the model's own state_dict, whose keys never change."""
         return {
-            "ranks": {name: ranking.codes for name, ranking in self._rankings.items()},
+            **self._masks.state_dict(),
             "private": {name: value.detach() for name, value in self.private_parameters()},
             "forked": self._private.forked,
         }
@@ -226,10 +231,9 @@ class Supernet(Sampler):
             ValueError: it was made with other targets, structures, private parameters or bins.
         """
         mine = dict(self.private_parameters())
-        shapes = {name: codes.shape for name, codes in state["ranks"].items()}
-        if shapes != {n: r.codes.shape for n, r in self._rankings.items()} or set(state["private"]) != set(mine):
-            raise ValueError("this state was made with other targets, structures, private parameters or bins")
-        self._rankings = {name: Ranking(codes) for name, codes in state["ranks"].items()}
+        if set(state["private"]) != set(mine):
+            raise ValueError("this state was made with other private parameters or bins")
+        self._masks.load_state_dict(state)
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(state["private"][name])
@@ -243,7 +247,8 @@ class Supernet(Sampler):
         if self._active is not None:
             raise RuntimeError(f"a sub-network is active already: leave it before {what}")
 
-    def _check(self, spec: Spec) -> None:
+    def _check(self, spec: Spec, key: str | None) -> None:
+        self._masks.check(key)
         for name, sparsity in spec.items():
             if name not in self.targets:
                 raise ValueError(f"{name}: not a weight that this supernet prunes")
@@ -252,11 +257,6 @@ class Supernet(Sampler):
             structure = self.targets[name].structure
             if sparsity > structure.limit:
                 raise ValueError(f"{name}: sparsity {sparsity}, structure '{structure}' goes to {structure.limit:g}")
-
-    def _mask(self, name: str, sparsity: float) -> Tensor:
-        target, ranking = self.targets[name], self._rankings[name]
-        ranking.codes = ranking.codes.to(target.weight.device)  # where the model may have moved since
-        return target.structure.mask(ranking, target.weight.shape, sparsity)
 
     def _save(self, name: str) -> None:
         weight, dense = self.targets[name].weight, self._dense.get(name)

@@ -37,6 +37,8 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("train.num_epochs=0", "train.num_epochs 0: want at least 1"),
         ("omni.sampling=both", "omni.sampling 'both': want one of single, sandwich"),
         ("loss.rnnt_type=odd", "loss.rnnt_type 'odd': want one of regular, modified"),
+        ("omni.p_max=-0.1", "omni.p_max -0.1: want a share, 0 to 1"),
+        ("omni.p_min=0.7", "omni.p_max 0.35 and omni.p_min 0.7: want at most 1 together"),
         ("data.max_duration=-3", "data.max_duration -3.0: want at least 1"),
     ],
 )

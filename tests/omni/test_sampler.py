@@ -11,9 +11,10 @@ from omni.sampler import Sampler
 from omni.targets import Target
 
 
-def sampler(seed=42, ranges=((0.0, 0.9), (0.0, 0.9))):
+def sampler(seed=42, ranges=((0.0, 0.9), (0.0, 0.9)), levels=()):
     weight = nn.Parameter(torch.ones(8, 4))
-    return Sampler({str(i): Target(weight, omni.Blocks(8, 1), low, high) for i, (low, high) in enumerate(ranges)}, seed)
+    targets = {str(i): Target(weight, omni.Blocks(8, 1), low, high) for i, (low, high) in enumerate(ranges)}
+    return Sampler(targets, seed, levels)
 
 
 def test_sampling_is_a_function_of_seed_and_step():
@@ -33,6 +34,8 @@ def test_sampling_is_a_function_of_seed_and_step():
 def test_what_was_drawn_is_drawn_for_ever():
     """A resumed training must see the sub-networks that the stopped one would have seen."""
     assert sampler().random(7) == {"0": 0.6125, "1": 0.6125}
+    kinds = [sampler().single(step)[0] for step in range(8)]
+    assert kinds == ["max", "random", "max", "min", "max", "random", "random", "min"]
 
 
 @settings(max_examples=100, deadline=None)
@@ -40,7 +43,8 @@ def test_what_was_drawn_is_drawn_for_ever():
 def test_a_spec_stays_in_the_ranges(seed, step, spread, edges):
     ranges = [tuple(sorted(edges[:2])), tuple(sorted(edges[2:]))]
     one = sampler(seed, ranges)
-    for spec in [one.random(step, spread=spread), one.uniform(edges[0]), *one.sandwich(step, n_random=2)]:
+    specs = [one.random(step, spread=spread), one.random(step, layerwise=True), one.uniform(edges[0])]
+    for spec in [*specs, *one.sandwich(step, n_random=2), one.single(step)[1]]:
         assert all(low <= spec[str(i)] <= high for i, (low, high) in enumerate(ranges))
     assert one.random(step, spread=spread) == one.random(step, spread=spread)
 
@@ -55,3 +59,49 @@ def test_mean_sparsity_counts_each_weight_with_its_size():
 def test_no_sparsity_is_named():
     with pytest.raises(ValueError, match="sparsity 1.0: want 0 <= sparsity < 1"):
         sampler().uniform(1.0)
+
+
+def test_each_rank_draws_its_own_and_rank_0_what_one_process_draws():
+    one = sampler()
+    specs = [one.random(7, rank=rank) for rank in range(4)]
+    assert specs[0] == one.random(7) and len({spec["0"] for spec in specs}) == 4
+    assert one.sandwich(7, rank=1)[2] == specs[1]
+    kinds = [[one.single(step, rank=rank)[0] for step in range(50)] for rank in range(2)]
+    assert kinds[0] != kinds[1] and kinds[0] == [one.single(step)[0] for step in range(50)]
+
+
+def test_one_subnetwork_a_step_comes_in_its_shares():
+    one = sampler()
+    drawn = [one.single(step, p_max=0.5, p_min=0.2, high=0.8, low=0.4) for step in range(3000)]
+    for kind, share in (("max", 0.5), ("min", 0.2), ("random", 0.3)):
+        assert [k for k, _ in drawn].count(kind) / 3000 == pytest.approx(share, abs=0.03)
+    for kind, spec in drawn:
+        assert spec == {"max": one.largest(), "min": one.uniform(0.8)}.get(kind, spec)
+        assert kind != "random" or all(0.4 <= s <= 0.8 for s in spec.values())
+    assert {one.single(step, p_max=1.0, p_min=0.0)[0] for step in range(50)} == {"max"}
+    for wrong in ((0.8, 0.3), (-0.1, 0.5)):
+        with pytest.raises(ValueError, match="want two probabilities that are at most 1 together"):
+            one.single(1, *wrong)
+
+
+def test_layerwise_every_weight_draws_on_its_own_and_evenly():
+    one = sampler()
+    drawn = [one.random(step, layerwise=True) for step in range(2000)]
+    apart = sum(abs(spec["0"] - spec["1"]) for spec in drawn) / 2000
+    assert apart == pytest.approx(0.3, abs=0.02)  # of two that are uniform on 0 to 0.9: a third of it
+    below = sum(spec["0"] < 0.09 for spec in drawn) / 2000
+    assert below == pytest.approx(0.1, abs=0.03)  # no heap at the edge
+
+
+def test_levels_alone_are_drawn_and_all_of_them_alike():
+    one = sampler(levels=(0.9, 0.5, 0.7, 0.0))
+    drawn = [one.random(step)["0"] for step in range(2000)]
+    for level in one.levels:
+        assert drawn.count(level) / 2000 == pytest.approx(0.25, abs=0.04)
+    for step in range(50):
+        assert set(one.random(step, layerwise=True, low=0.4).values()) <= {0.5, 0.7, 0.9}
+        assert set(one.random(step, spread=0.3, high=0.8).values()) <= {0.0, 0.5, 0.7}
+    narrow = sampler(ranges=((0.0, 0.9), (0.55, 0.65)), levels=(0.0, 0.5, 0.9))
+    assert all(0.55 <= narrow.random(step)["1"] <= 0.65 for step in range(20))  # no level there: its own range
+    with pytest.raises(ValueError, match="sparsity 1.0"):
+        sampler(levels=(0.5, 1.0))

@@ -10,16 +10,45 @@ import omni
 
 def test_a_spec_comes_back_and_another_model_refuses_it(tmp_path):
     model, path = nn.Linear(8, 16), tmp_path / "spec.json"
-    path.write_text(omni.dump_spec({"weight": 0.5}, model))
+    omni.save_spec(path, {"weight": 0.5}, model)
+    assert [file.name for file in tmp_path.iterdir()] == ["spec.json"]  # nothing beside it
     assert omni.load_spec(path, model) == {"weight": 0.5} == json.loads(path.read_text())["sparsity"]
     assert omni.load_spec(path, nn.Linear(8, 16)) == {"weight": 0.5}
     with pytest.raises(ValueError, match="other parameters"):
         omni.load_spec(path, nn.Linear(8, 24))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"weight": 0.5}', '{"omni_spec": 99}'])
+@pytest.mark.parametrize("text", [b"{", b"[]", b'{"weight": 0.5}', b'{"omni_spec": 1}', bytes([0, 255, 128])])
 def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "spec.json"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(ValueError, match="spec.json: not a spec file"):
         omni.load_spec(path, nn.Linear(8, 16))
+
+
+def test_another_version_is_refused(tmp_path):
+    model, path = nn.Linear(8, 16), tmp_path / "spec.json"
+    omni.save_spec(path, {"weight": 0.5}, model)
+    path.write_text(path.read_text().replace('"omni_spec": 1', '"omni_spec": 2'))
+    with pytest.raises(ValueError, match="a spec file of version 2, this omni reads version 1"):
+        omni.load_spec(path, model)
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ({"weight": 1.0}, "weight: sparsity 1.0, want 0 <= sparsity < 1"),
+        ({"weight": "much"}, "weight: sparsity much, want"),
+        ({"weight": True}, "weight: sparsity True, want"),
+        ({"height": 0.5}, "height: not a parameter of Linear"),
+        ([0.5], "sparsity None, want"),
+    ],
+)
+def test_what_is_no_spec_of_the_model_is_named_when_written_and_when_read(tmp_path, spec, words):
+    model, path = nn.Linear(8, 16), tmp_path / "spec.json"
+    with pytest.raises(ValueError, match=words):
+        omni.save_spec(path, spec, model)
+    assert not list(tmp_path.iterdir())
+    path.write_text(json.dumps({"omni_spec": 1, "fingerprint": omni.fingerprint(model), "sparsity": spec}))
+    with pytest.raises(ValueError, match=words):
+        omni.load_spec(path, model)

@@ -135,8 +135,8 @@ def test_state_survives_a_save_and_a_load(tmp_path):
     assert same(model.state_dict(), other.state_dict())
     _, without = make()
     _, of_other_blocks = make(private=True, structure="4x1")
-    for refuses in (without, of_other_blocks):
-        with pytest.raises(ValueError, match="other targets"):
+    for refuses, why in ((without, "other private parameters"), (of_other_blocks, "other targets or structures")):
+        with pytest.raises(ValueError, match=why):
             refuses.load_state_dict(state["omni"])
 
 

@@ -155,6 +155,11 @@ _AT_LEAST_ONE = (
     "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
 )
 
+_SHARES = (
+    "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
+    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at",
+)
+
 _ONE_OF = {"loss.rnnt_type": ("regular", "modified"), "omni.sampling": ("single", "sandwich"),
            "train.optimizer": ("muon", "adamw")}
 
@@ -198,6 +203,13 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
         value = getattr(getattr(config, section), name)
         if value < 1:
             raise UserError(f"{key} {value}: want at least 1")
+    for key in _SHARES:
+        section, _, name = key.partition(".")
+        value = getattr(getattr(config, section), name)
+        if not 0.0 <= value <= 1.0:
+            raise UserError(f"{key} {value}: want a share, 0 to 1")
+    if config.omni.p_max + config.omni.p_min > 1.0:
+        raise UserError(f"omni.p_max {config.omni.p_max} and omni.p_min {config.omni.p_min}: want at most 1 together")
     for key, allowed in _ONE_OF.items():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)

@@ -6,7 +6,6 @@ of the blocks is frozen, so that masks stop moving while the weights settle.
 
 from __future__ import annotations
 
-import random
 from typing import List, Tuple
 
 import omni
@@ -50,16 +49,10 @@ class Strategy:
         if progress < c.dense_until:
             return [("max", self.net.largest())]
         high = self._smallest_sparsity(progress)
-        specs = {
-            "max": self.net.largest,
-            "min": lambda: self.net.uniform(high),
-            "random": lambda: self.net.random(step, low=min(c.random_low, high), high=high, spread=c.spread),
-        }
+        options = {"high": high, "low": min(c.random_low, high), "spread": c.spread}
         if c.sampling == "sandwich":
-            return [(kind, specs[kind]()) for kind in KINDS]
-        dice = random.Random(f"{self.net.seed}/{step}/kind").random()
-        kind = "max" if dice < c.p_max else "min" if dice < c.p_max + c.p_min else "random"
-        return [(kind, specs[kind]())]
+            return list(zip(KINDS, self.net.sandwich(step, **options)))
+        return [self.net.single(step, c.p_max, c.p_min, **options)]
 
     def refreshes(self, step: int, progress: float) -> bool:
         """Whether blocks are to be ranked anew before this step."""

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from tools.atomic import atomic, write_json, write_text
+from tools.atomic import atomic, write_json
 from tools.errors import UserError, cli
 
 from .config import Config, Model, add_config_arguments, load_config, parse_sparsities
@@ -75,7 +75,8 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
         file = folder / f"{subnet_name(sparsity)}.pt"
         with atomic(file) as beside:
             beside.write_bytes(buffer.getvalue())
-        write_text(folder / f"{subnet_name(sparsity)}.json", omni.dump_spec(spec, model))
+        with atomic(folder / f"{subnet_name(sparsity)}.json") as beside:
+            omni.save_spec(beside, spec, model)
         state = omni.unpack(load_checkpoint(file)["weights"])  # what is told is measured on the file
         pruned = sum(int((state[name] == 0).sum()) for name in blocks)
         rows.append({

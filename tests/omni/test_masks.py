@@ -1,0 +1,67 @@
+"""Sets of masks under a key: one for each language, say."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import omni
+
+
+def supernet():
+    """Of 1 x 8 values; the criterion is what `worth` holds when blocks are ranked."""
+    model = nn.Linear(8, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.arange(1.0, 9.0))
+    worth = torch.arange(1.0, 9.0).view(1, 8)
+    net = omni.Supernet(model, {"weight": omni.Range(0.0, 0.9, "1x1")}, criterion=lambda name, weight: worth)
+    worth.copy_(worth.flip(1).clone())
+    net.refresh(key="en", exact=True)
+    worth.copy_(torch.tensor([[1.0, 9, 2, 9, 3, 9, 4, 9]]))
+    net.refresh(key="fr", exact=True)
+    return model, net
+
+
+KEPT = {None: [5, 6, 7, 8], "en": [1, 2, 3, 4], "fr": [2, 4, 6, 8]}
+
+
+@pytest.mark.parametrize("key", KEPT)
+def test_a_key_chooses_the_masks(key):
+    model, net = supernet()
+    with net.active(net.uniform(0.5), key=key):
+        assert model.weight[model.weight != 0].tolist() == KEPT[key]
+    assert net.mask("weight", 0.5, key)[0].nonzero()[:, 0].add(1).tolist() == KEPT[key]
+    net.prune_(net.uniform(0.5), key=key)
+    assert model.weight[model.weight != 0].tolist() == KEPT[key]
+
+
+def test_keys_survive_checkpoints_and_copies():
+    model, net = supernet()
+    _, other = copy.deepcopy((model, net))
+    fresh = omni.Supernet(copy.deepcopy(model), {"weight": omni.Range(0.0, 0.9, "1x1")})
+    fresh.load_state_dict(net.state_dict())
+    for one in (other, fresh):
+        for key in KEPT:
+            assert torch.equal(one.mask("weight", 0.5, key), net.mask("weight", 0.5, key))
+    # made before there were keys
+    fresh.load_state_dict({name: value for name, value in net.state_dict().items() if name != "keyed"})
+    with pytest.raises(ValueError, match="key 'en' was never ranked"):
+        fresh.mask("weight", 0.5, "en")
+
+
+def test_an_unknown_key_is_named_before_anything_changes():
+    model, net = supernet()
+    before = model.weight.detach().clone()
+    with pytest.raises(ValueError, match=r"key 'de' was never ranked \(known: None, 'en', 'fr'\); call refresh"):
+        with net.active(net.uniform(0.5), key="de"):
+            pass
+    assert torch.equal(model.weight, before)
+
+
+def test_overlap_of_two_keys():
+    _, net = supernet()
+    half = net.uniform(0.5)
+    assert omni.compare(half, half, net).overlap == 1.0
+    assert omni.compare(half, half, net, keys=("en", "fr")).overlap == pytest.approx(2 / 6)
+    assert omni.compare(half, half, net, keys=(None, "en")).overlap == 0.0
