@@ -172,9 +172,12 @@ def test_any_spec_is_met_to_a_block_nests_restores_and_is_drawn_again(kind, stru
         net.refresh(exact)
         return model, net
 
+    def drawn(net, step):
+        return [net.random(step, 1, spread=0.1), net.random(step, rank=1, layerwise=True)]
+
     model, net = supernet()
     before, found = snapshot(model), []
-    specs = [net.random(step, index, spread=0.1) for index in range(2)]
+    specs = drawn(net, step)
     for spec in specs:
         with net.active(spec):
             found.append(zeros(net))
@@ -186,7 +189,7 @@ def test_any_spec_is_met_to_a_block_nests_restores_and_is_drawn_again(kind, stru
         dense, sparse = sorted((0, 1), key=lambda index: specs[index][name])
         assert bool((found[dense][name] <= found[sparse][name]).all())
     other, again = supernet()
-    assert [again.random(step, index, spread=0.1) for index in range(2)] == specs
+    assert drawn(again, step) == specs
     with net.active(specs[0]):
         again.prune_(specs[0])
         assert same(model.state_dict(), other.state_dict())
