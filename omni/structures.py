@@ -63,7 +63,7 @@ class Structure:
     def mask_(self, values: Tensor, mask: Tensor) -> None:
         """Zeros in `values` (of the weight's shape, any memory format) what `mask` does not keep."""
         whole = values.contiguous()
-        self.split(whole).mul_(mask)
+        self.split(whole).mul_(mask.view(torch.uint8))  # a CPU converts bool to float several times more slowly
         if whole is not values:
             values.copy_(whole)
 
