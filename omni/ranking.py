@@ -29,17 +29,18 @@ def rank(scores: Tensor, exact: bool = False) -> Tensor:
     Raises:
         ValueError: a score is negative or not a number.
     """
-    flat = scores.flatten()
-    if not bool(flat.min() >= 0):  # also where it is not a number
+    flat = scores.flatten().to(torch.promote_types(scores.dtype, torch.float32))
+    ends = torch.stack(torch.aminmax(flat))  # not a number if any score is none
+    if not bool(ends[0] >= 0):
         raise ValueError("scores are negative or not numbers")
     count = flat.numel()
     if exact:
         order = torch.argsort(flat, stable=True)
         codes = torch.empty_like(order, dtype=torch.int16 if count < 2**15 else torch.int32)
-        codes[order] = torch.arange(count, dtype=codes.dtype, device=codes.device)
+        codes.scatter_(0, order, torch.arange(count, dtype=codes.dtype, device=codes.device))
         return codes.view(scores.shape)
     bits = flat.float().abs().view(torch.int32)  # abs: the bits of -0.0 are those of no small number
-    low, high = (int(edge) for edge in torch.aminmax(bits))
+    low, high = ends.float().abs().view(torch.int32).tolist()
     low = max(low, high - (_OCTAVES << 23))  # a float32 has 23 bits below its exponent
     bins = (bits - low).clamp_(min=0) >> max(0, (high - low).bit_length() - _BINS)
     sizes = torch.bincount(bins, minlength=1 << _BINS)
@@ -64,11 +65,13 @@ class Ranking:
         """bool of the shape of `codes`: False at the first `count` of the order."""
         code = int(torch.searchsorted(self._starts, count, right=True)) - 1  # the last that begins by then
         rest = count - int(self._starts[code])
-        kept = self.codes >= code
-        if rest:
-            tied = self.codes == code
-            kept ^= tied & (tied.flatten().cumsum(0, dtype=torch.int32).view_as(tied) <= rest)
-        return kept
+        # Comparisons stay in the type of the codes until the end: one that gives bool is not vectorised on a CPU.
+        codes, lowest = self.codes, code
+        if rest:  # what has this code and stands among its first `rest` goes too: there the lowest kept is one higher
+            tied = torch.eq(codes, code, out=torch.empty_like(codes))
+            first = tied.flatten().cumsum(0, dtype=torch.int32).le_(rest)
+            lowest = first.to(codes.dtype).add_(code).view_as(codes)
+        return torch.ge(codes, lowest, out=torch.empty_like(codes)).bool()
 
 
 def share_out(pools: Sequence[Tensor], units: Sequence[int], budget: int) -> List[int]:

@@ -60,10 +60,17 @@ class Structure:
         """bool, broadcasts to what `split` returns: False at `dropped(shape, sparsity)` units, True elsewhere."""
         raise NotImplementedError
 
+    def masked(self, values: Tensor, mask: Tensor, out: Tensor) -> None:
+        """Writes `values` to `out` (of the same shape and strides) with zeros where `mask` does not keep them."""
+        if values.is_contiguous():
+            torch.mul(self.split(values), mask.view(torch.uint8), out=self.split(out))
+        else:
+            self.mask_(out.copy_(values), mask)
+
     def mask_(self, values: Tensor, mask: Tensor) -> None:
         """Zeros in `values` (of the weight's shape, any memory format) what `mask` does not keep."""
         whole = values.contiguous()
-        self.split(whole).mul_(mask)
+        self.split(whole).mul_(mask.view(torch.uint8))  # a CPU converts bool to float several times more slowly
         if whole is not values:
             values.copy_(whole)
 

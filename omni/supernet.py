@@ -1,14 +1,18 @@
-"""One model, many sparse sub-networks: weights are masked in place while a sub-network is active.
+"""One model, many sparse sub-networks: weights hold masked values while a sub-network is active.
 
 Nothing is added to the model: no hook on a module, no buffer, no renamed key. Weights are found as parameters, so a
 module that reads a weight without being called (nn.MultiheadAttention's out_proj, say) is masked as any other, and
-since their values change and not the parameters themselves, so are an LSTM's flat weights.
+since the parameters stay the same objects, so are an LSTM's flat weights. What changes is the memory behind them:
+masked values are written to a copy, which takes the place of the dense values and gives it back. That is half the
+traffic of masking in place and restoring, and the dense values are never written to. The price: a tensor that shared
+the memory of a weight before (a view that was kept) does not see the mask, and cuDNN, which wants the weights of an
+LSTM in one piece, collects them anew at each call.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +31,7 @@ class Supernet(Sampler):
     """Sparse sub-networks of `model` that share its weights.
 
     Args:
-        model: left as it is; its parameters are masked in place inside `active` and restored after.
+        model: left as it is; its parameters are masked inside `active` and restored after.
         targets: {regular expression that matches a whole parameter name: Range}, the first match counts; or one Range
             for the weights of every Linear, Conv, LSTM, GRU and MultiheadAttention (see `describe`).
         seed, levels: of the sampler, see `Sampler`.
@@ -74,7 +78,7 @@ class Supernet(Sampler):
         clash = sorted(set(self._private.names) & set(self.targets))
         if clash:
             raise ValueError(f"{clash[0]}: both masked and private; take it out of one of the two")
-        self._dense: Dict[str, Tensor] = {}  # what `active` restores from; made at the first use of each
+        self._masked: Dict[str, Tensor] = {}  # what weights hold while masked; made at the first use of each
         self._active: Spec | None = None
         self.refresh()
 
@@ -104,7 +108,7 @@ class Supernet(Sampler):
 
         Raises:
             RuntimeError: another sub-network is active; or, on leaving, masked weights were changed inside (an
-                optimizer's step, load_state_dict): the change is lost.
+                optimizer's step, load_state_dict, a move to another device): the change is lost.
             ValueError: the spec names an unknown weight or a sparsity that its structure does not have; the key was
                 never ranked.
         """
@@ -112,31 +116,32 @@ class Supernet(Sampler):
         self._check(spec, key)
         private = self.bin_of(spec)
         sparse = [name for name, sparsity in spec.items() if sparsity > 0.0]
-        handles, versions = [], {}
+        handles = []
+        dense: Dict[str, Tensor] = {}
         changed: List[str] = []
         self._active = spec
         try:
             with torch.inference_mode(False), torch.no_grad():  # what is kept here outlives an inference mode outside
                 for name in sparse:
                     weight, structure = self.targets[name].weight, self.targets[name].structure
-                    mask = self._masks.mask(name, spec[name], key)
-                    self._save(name)
-                    versions[name] = 0  # from here on there is something to restore
-                    structure.mask_(weight, mask)
-                    versions[name] = weight._version
+                    mask, masked = self._masks.mask(name, spec[name], key), self._buffer(name)
+                    structure.masked(weight, mask, masked)
+                    dense[name] = weight.detach()
+                    _put(masked, weight)
                     if self.gradient == "masked" and weight.requires_grad:
                         handles.append(weight.register_hook(_Masking(structure, mask)))
+            entered = {name: _state(self.targets[name].weight) for name in dense}
             with self._private.swapped(private), self._dropout.follow(1.0 - self.mean_sparsity(spec)):
                 torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask
                 yield
-            changed = [name for name, version in versions.items() if self.targets[name].weight._version != version]
+            changed = [name for name, state in entered.items() if _state(self.targets[name].weight) != state]
         finally:
             torch.clear_autocast_cache()
             for handle in handles:
                 handle.remove()
             with torch.inference_mode(False), torch.no_grad():
-                for name in versions:
-                    self.targets[name].weight.copy_(self._dense[name])
+                for name, values in dense.items():
+                    _put(values, self.targets[name].weight)
             self._active = None
         if changed:
             raise RuntimeError(f"{changed[0]}: changed while a sub-network was active, and the change is lost; step "
@@ -168,9 +173,9 @@ class Supernet(Sampler):
         """
         self._check({name: sparsity}, key)
         target = self.targets[name]
-        kept = torch.ones(target.weight.shape, dtype=torch.bool, device=target.weight.device)
+        kept = torch.ones(target.weight.shape, dtype=torch.uint8, device=target.weight.device)
         target.structure.mask_(kept, self._masks.mask(name, sparsity, key))
-        return kept
+        return kept.bool()
 
     def refresh(self, exact: bool = False, key: str | None = None) -> None:
         """Ranks the blocks anew by the weights' present importance.
@@ -241,7 +246,7 @@ class Supernet(Sampler):
 
     def __getstate__(self) -> Dict[str, Any]:
         self._must_be_idle("the supernet is copied or pickled")
-        return {**self.__dict__, "_dense": {}}
+        return {**self.__dict__, "_masked": {}}
 
     def _must_be_idle(self, what: str) -> None:
         if self._active is not None:
@@ -258,11 +263,22 @@ class Supernet(Sampler):
             if sparsity > structure.limit:
                 raise ValueError(f"{name}: sparsity {sparsity}, structure '{structure}' goes to {structure.limit:g}")
 
-    def _save(self, name: str) -> None:
-        weight, dense = self.targets[name].weight, self._dense.get(name)
-        if dense is None or (dense.device, dense.dtype) != (weight.device, weight.dtype):
-            self._dense[name] = dense = torch.empty_like(weight)
-        dense.copy_(weight)
+    def _buffer(self, name: str) -> Tensor:
+        weight, buffer = self.targets[name].weight, self._masked.get(name)
+        kind = (weight.device, weight.dtype, weight.stride())
+        if buffer is None or (buffer.device, buffer.dtype, buffer.stride()) != kind:
+            self._masked[name] = buffer = torch.empty_like(weight, requires_grad=False)
+        return buffer
+
+
+def _put(values: Tensor, weight: nn.Parameter) -> None:
+    """From now on `weight` holds the memory of `values`."""
+    weight.data = values
+    weight.detach()[:0].zero_()  # autograd counts a change, and refuses a backward that needs what was there before
+
+
+def _state(weight: nn.Parameter) -> Tuple[int, int]:
+    return weight._version, weight.data_ptr()
 
 
 class _Masking:

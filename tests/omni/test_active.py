@@ -166,6 +166,26 @@ def test_a_step_inside_is_an_error_not_a_lost_update():
     optimizer.step()
 
 
+def test_the_dense_values_are_never_written_to():
+    model, net = supernet(Mlp)
+    place, view = model.first.weight.data_ptr(), model.first.weight.detach()
+    before = view.clone()
+    for _ in range(2):
+        with net.active(net.uniform(0.5)):
+            assert model.first.weight.data_ptr() != place and int((model.first.weight == 0).sum()) == 48
+            assert torch.equal(view, before)
+        assert model.first.weight.data_ptr() == place and torch.equal(model.first.weight, before)
+
+
+def test_a_move_inside_is_an_error():
+    model, net = supernet(Mlp)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(RuntimeError, match="first.weight: changed while"):
+        with net.active(net.uniform(0.5)):
+            model.double()
+    assert torch.equal(model.first.weight, before["first.weight"])
+
+
 @pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_a_copied_supernet_masks_its_own_model(twin_of):
     model = nn.Sequential(nn.Linear(6, 16), nn.Linear(16, 8))

@@ -88,8 +88,11 @@ def test_values_of_another_memory_format_are_masked_in_place(structure):
     plain = torch.randn(8, 4, 3, 3)
     other = plain.clone(memory_format=torch.channels_last)
     mask = structure.mask(structure.rank(plain.abs()), plain.shape, 0.4)
-    for values in (plain, other):
+    copies = [torch.empty_like(values) for values in (plain, other)]
+    for values, out in zip((plain, other), copies):
+        structure.masked(values, mask, out)
         structure.mask_(values, mask)
+    assert torch.equal(plain, copies[0]) and torch.equal(plain, copies[1])
     assert torch.equal(plain, other) and other.is_contiguous(memory_format=torch.channels_last)
     assert int((plain == 0).sum()) == structure.dropped(plain.shape, 0.4) * structure.unit > 0
 
