@@ -138,7 +138,7 @@ mkdir -p "$exp_dir/log" "$data_dir" || fail "$exp_dir or $data_dir cannot be mad
 run() {
   local log_file=$exp_dir/log/stage$1.log
   shift
-  echo "# $*" >>"$log_file"
+  { echo "# $*" >>"$log_file"; } 2>/dev/null || fail "$log_file cannot be written: is the disk full?"
   if [ -t 2 ]; then
     "$@" | tee -a "$log_file"
   else
@@ -153,8 +153,7 @@ done_already() {
 }
 
 mark() {
-  printf '%s\n' "$2" >"$1.tmp"
-  mv "$1.tmp" "$1"
+  { printf '%s\n' "$2" >"$1.tmp" && mv "$1.tmp" "$1"; } 2>/dev/null || fail "$1 cannot be written: is the disk full?"
 }
 
 wanted() {

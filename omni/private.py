@@ -57,22 +57,22 @@ class Private:
             for name, value in values.items():
                 yield f"{edge}:{name}", value
 
-    def fork(self) -> None:
-        """From now on they live a life of their own; they begin as copies of the model's."""
-        with torch.no_grad():
-            for values in self._values:
-                for name, value in values.items():
-                    value.copy_(self._plain[name].parameter)
-        self.forked = True
-
     @contextmanager
     def swapped(self, index: int | None) -> Iterator[None]:
-        """Inside, the model holds the values of bin `index` in place of its own."""
-        if index is None:
+        """Inside, the model holds the values of bin `index` in place of its own.
+
+        The first time that gradients are recorded (the first training of a sub-network) all bins begin as copies of the
+        model's values of that moment. Until then sub-networks use the model's: an evaluation must change nothing.
+        """
+        if index is not None and not self.forked and torch.is_grad_enabled():
+            with torch.no_grad():
+                for values in self._values:
+                    for name, value in values.items():
+                        value.copy_(self._plain[name].parameter)
+            self.forked = True
+        if index is None or not self.forked:
             yield
             return
-        if not self.forked:
-            self.fork()
         try:
             for name, value in self._values[index].items():
                 self._plain[name].assign(value)

@@ -36,7 +36,8 @@ class Supernet(Sampler):
             for the weights of every Linear, Conv, LSTM, GRU and MultiheadAttention (see `describe`).
         seed, levels: of the sampler, see `Sampler`.
         private: regular expressions of small parameters (norms, biases) of which sub-networks keep values of their
-            own, one set for each bin of sparsity: slimmable networks need them (Yu et al. 2019, section 3.2).
+            own, one set for each bin of sparsity: slimmable networks need them (Yu et al. 2019, section 3.2). They begin
+            as copies of the model's when a sub-network is active with gradients for the first time.
         bins: upper edges of those bins, rising; a sub-network of mean sparsity s > 0 uses the first edge >= s. The
             dense model's values are the model's own.
         gradient: "masked": only kept weights get a gradient; "dense": all do (straight-through).
@@ -212,10 +213,6 @@ class Supernet(Sampler):
         return self._masks.budget(sparsity)
 
     # ---- what training and checkpoints need --------------------------------------------------------------------
-
-    def fork_private(self) -> None:
-        """From now on private values live a life of their own; they begin as copies of the model's."""
-        self._private.fork()
 
     def private_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """("<bin edge>:<name>", value) of every private parameter: give them to the optimizer beside the model's."""

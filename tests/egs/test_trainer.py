@@ -142,17 +142,36 @@ def test_another_configuration_is_refused(config, data_dir, tmp_path):
         train.keep_config(tmp_path, config)
 
 
-def test_two_processes_train_what_one_does_with_both_batches(config, data_dir, tmp_path):
-    """Every step of two processes sees two batches: the same audio in half the steps."""
-    config.train.num_epochs = 1
-    (tmp_path / "c.yaml").write_text(config.to_yaml())
+def two_processes(config, data_dir, exp_dir, *more):
+    """Trains as torchrun does; -> the last checkpoint."""
+    exp_dir.mkdir(exist_ok=True)
+    (exp_dir / "c.yaml").write_text(config.to_yaml())
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
-               "egs.librispeech.omni_sparsity.train", "--config", str(tmp_path / "c.yaml"), "--data-dir", str(data_dir),
-               "--exp-dir", str(tmp_path / "two"), "--tensorboard", "0"]
+               "egs.librispeech.omni_sparsity.train", "--config", str(exp_dir / "c.yaml"), "--data-dir", str(data_dir),
+               "--exp-dir", str(exp_dir), "--tensorboard", "0", *more]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    two = load_checkpoint(tmp_path / "two" / "epoch-1.pt")
+    return load_checkpoint(exp_dir / f"epoch-{config.train.num_epochs}.pt")
+
+
+def test_two_processes_train_what_one_does_with_both_batches(config, data_dir, tmp_path):
+    """Every step of two processes sees two batches: the same audio in half the steps."""
+    config.train.num_epochs = 1
+    two = two_processes(config, data_dir, tmp_path / "two")
     one = run(config, data_dir, tmp_path / "one")
     assert two["world_size"] == 2 and one.step // 2 - 2 <= two["batch_idx_train"] <= one.step // 2 + 1
     assert (tmp_path / "two" / "log" / "train-1.log").is_file()
+
+
+def test_two_processes_hold_one_model_and_resume_exactly(config, data_dir, tmp_path):
+    """What is done on the first process alone (validation, saving) must leave no trace on its model: a resumed run
+    gives its state to both, an unbroken one lets each keep its own."""
+    config.train.num_epochs, config.omni.dense_until = 2, 0.6
+    whole = two_processes(config, data_dir, tmp_path / "two")
+    again = two_processes(config, data_dir, tmp_path / "two", "--start-epoch", "2")
+    assert whole["omni"]["forked"] and whole["passes"] == again["passes"]
+    for name, value in whole["model"].items():
+        assert torch.equal(value, again["model"][name]), name
+    for name, value in whole["omni"]["private"].items():
+        assert torch.equal(value, again["omni"]["private"][name]), name

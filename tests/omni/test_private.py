@@ -26,11 +26,30 @@ def test_private_values_begin_as_the_models_and_then_live_alone():
     assert model.norm.weight.tolist() == [7.0] * 16 and list(model.state_dict()) == list(Mlp().state_dict())
 
 
+def test_an_evaluation_before_the_first_training_changes_nothing():
+    """Else a validation on one process of several would tear them apart, and freeze values long before they are used."""
+    model = build(Mlp)
+    net = omni.Supernet(model, omni.Range(), private=[r"norm\..*"], bins=[0.9])
+    with torch.no_grad():
+        with net.active(net.uniform(0.5)):
+            model.norm.weight.fill_(2.0)  # unforked: this is the model's own
+        model.norm.weight.fill_(3.0)
+    assert net.state_dict()["forked"] is False
+    with net.active(net.uniform(0.5)):
+        assert model.norm.weight.tolist() == [3.0] * 16
+    assert net.state_dict()["forked"] is True
+    with torch.no_grad():
+        model.norm.weight.fill_(4.0)
+        with net.active(net.uniform(0.5)):
+            assert model.norm.weight.tolist() == [3.0] * 16
+
+
 @pytest.mark.parametrize("kind, name", [(Recurrent, "lstm.bias_ih_l0"), (Tied, "one.bias")])
 def test_private_values_act_in_flat_weights_and_under_every_name(kind, name):
     model, x = build(kind), INPUTS[kind]
     net = omni.Supernet(model, omni.Range(0.0, 0.9, "4x1"), private=[name.replace(".", r"\.")], bins=[0.9])
-    net.fork_private()
+    with net.active(net.uniform(0.5)):  # from here on private values live alone
+        pass
     (_, value), = net.private_parameters()
     with torch.no_grad():
         value.add_(1.0)

@@ -120,7 +120,8 @@ def test_pruned_model_equals_active_model_and_loads_into_a_plain_one():
 
 def test_state_survives_a_save_and_a_load(tmp_path):
     model, net = make(private=True)
-    net.fork_private()
+    with net.active(net.uniform(0.5)):  # from here on private values live alone
+        pass
     with torch.no_grad():
         for _, value in net.private_parameters():
             value.add_(1.0)
