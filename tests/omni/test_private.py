@@ -67,6 +67,16 @@ def test_private_values_act_in_flat_weights_and_under_every_name(kind, name):
     assert torch.allclose(found, reference(x), atol=1e-6) and not torch.allclose(found, dense, atol=1e-3)
 
 
+def test_a_private_value_stands_in_for_a_parameter_of_two_modules():
+    one, other = torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)
+    other.bias = one.bias
+    net = omni.Supernet(torch.nn.Sequential(one, other), omni.Range(), private=[r"0\.bias"], bins=[0.9])
+    (_, value), = net.private_parameters()
+    with net.active(net.uniform(0.5)):
+        assert one.bias is value and other.bias is value
+    assert one.bias is other.bias is not value
+
+
 def test_the_models_own_values_are_back_after_an_exception():
     model = build(Recurrent)
     net = omni.Supernet(model, omni.Range(0.0, 0.9, "4x1"), private=[r"lstm\.bias.*"], bins=[0.9])

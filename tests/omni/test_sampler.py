@@ -66,6 +66,7 @@ def test_each_rank_draws_its_own_and_rank_0_what_one_process_draws():
     specs = [one.random(7, rank=rank) for rank in range(4)]
     assert specs[0] == one.random(7) and len({spec["0"] for spec in specs}) == 4
     assert one.sandwich(7, rank=1)[2] == specs[1]
+    assert one.sandwich(7, high=0.6)[:2] == [one.largest(), one.uniform(0.6)]
     kinds = [[one.single(step, rank=rank)[0] for step in range(50)] for rank in range(2)]
     assert kinds[0] != kinds[1] and kinds[0] == [one.single(step)[0] for step in range(50)]
 

@@ -40,6 +40,7 @@ def test_another_version_is_refused(tmp_path):
         ({"weight": 1.0}, "weight: sparsity 1.0, want 0 <= sparsity < 1"),
         ({"weight": "much"}, "weight: sparsity much, want"),
         ({"weight": True}, "weight: sparsity True, want"),
+        ({"weight": False}, "weight: sparsity False, want"),
         ({"height": 0.5}, "height: not a parameter of Linear"),
         ([0.5], "sparsity None, want"),
     ],
@@ -52,3 +53,16 @@ def test_what_is_no_spec_of_the_model_is_named_when_written_and_when_read(tmp_pa
     path.write_text(json.dumps({"omni_spec": 1, "fingerprint": omni.fingerprint(model), "sparsity": spec}))
     with pytest.raises(ValueError, match=words):
         omni.load_spec(path, model)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(tmp_path, monkeypatch):
+    model, path = nn.Linear(8, 16), tmp_path / "spec.json"
+    omni.save_spec(path, {"weight": 0.5}, model)
+
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        omni.save_spec(path, {"weight": 0.7}, model)
+    assert omni.load_spec(path, model) == {"weight": 0.5} and len(list(tmp_path.iterdir())) == 1

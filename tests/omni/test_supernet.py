@@ -1,6 +1,7 @@
 """omni.Supernet: masks, rankings, sandwiches, checkpoints, and that the model is left as it was."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -315,3 +316,24 @@ def test_weights_that_are_no_numbers_are_named_and_the_old_ranks_stay():
 def test_what_does_not_fit_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call(build(Mlp))
+
+
+def test_exact_ranking_drops_the_least_of_many_and_the_other_about_the_least():
+    model = nn.Linear(400, 100, bias=False)
+    net = omni.Supernet(model, omni.Range(0.0, 0.9, "unstructured"))
+    least = model.weight.abs() < model.weight.abs().flatten().sort().values[20_000]  # half of 40,000
+    net.refresh(exact=True)
+    assert torch.equal(net.mask("weight", 0.5), ~least)
+    net.refresh()
+    wrong = int((net.mask("weight", 0.5) == least).sum())
+    assert 0 < wrong < 40
+    omni.prune_(model, {"weight": 0.5}, "unstructured")
+    assert torch.equal(model.weight == 0, least)
+
+
+def test_a_pickled_supernet_does_not_carry_the_memory_that_it_masks_in():
+    net = omni.Supernet(nn.Linear(64, 64), omni.Range())
+    before = len(pickle.dumps(net))
+    with net.active(net.uniform(0.5)):
+        pass
+    assert len(pickle.dumps(net)) == before
