@@ -10,6 +10,7 @@ download_dir=
 data_dir=
 exp_dir=
 config=
+loss=
 num_epochs=
 max_duration=
 sparsities="0 0.5 0.7 0.8 0.9"
@@ -51,6 +52,7 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   --exp-dir DIR              checkpoints, logs, results            (exp/C)
   --config FILE              model and training                    (conf/ by corpus)
   --set section.name=value   change one setting of it; repeatable
+  --loss auto|k2|native      k2's loss, or the same in PyTorch     (auto: k2 where it is)
   --num-epochs N             epochs                                (configuration)
   --max-duration S           seconds of audio in a batch           (configuration)
   --sparsities "S S ..."     shares of zeros, 0 to below 1         (0 0.5 0.7 0.8 0.9)
@@ -80,7 +82,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) help; exit 0 ;;
     --set) [ $# -ge 2 ] || fail "--set wants section.name=value"; set_args+=(--set "$2"); shift 2 ;;
-    --stage | --stop-stage | --corpus | --download-dir | --data-dir | --exp-dir | --config | --num-epochs | \
+    --stage | --stop-stage | --corpus | --download-dir | --data-dir | --exp-dir | --config | --loss | --num-epochs | \
       --max-duration | --sparsities | --nj | --world-size | --seed | --mini-scale | --skip-bad | --full-libri | \
       --fbank | --python)
       [ $# -ge 2 ] || fail "$1 wants a value (./run.sh --help)"
@@ -114,6 +116,7 @@ esac
 : "${download_dir:=download/$corpus}" "${data_dir:=data/$corpus}" "${exp_dir:=exp/$corpus}"
 : "${config:=$recipe/conf/$default_config.yaml}"
 [ -f "$config" ] || fail "--config $config: no such file"
+[ -z "$loss" ] || set_args+=(--set "loss.backend=$loss")
 [ -z "$num_epochs" ] || { whole --num-epochs "$num_epochs"; set_args+=(--set "train.num_epochs=$num_epochs"); }
 [ -z "$max_duration" ] || set_args+=(--set "data.max_duration=$max_duration")
 

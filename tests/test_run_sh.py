@@ -124,6 +124,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stag
     (["--skip-bad", "2"], "--skip-bad 2: want 0 or 1"),
     (["--mini-scale", "big"], "--mini-scale big"),
     (["--num-epochs", "0"], "train.num_epochs"),
+    (["--loss", "fast"], "loss.backend 'fast': want one of auto, k2, native"),
     (["--max-duration", "-3"], "data.max_duration"),
     (["--stage", "1"], "stage 0"),
     (["--stage", "4"], "stage 3"),

@@ -21,6 +21,11 @@ def model():
     return Transducer(TINY).eval()
 
 
+@pytest.fixture(params=["k2", "native"])
+def backend(request):
+    return request.param
+
+
 FEATURES = torch.randn(2, 30, 80, generator=torch.Generator().manual_seed(1)) * 4 - 6
 LENGTHS = torch.tensor([30, 21])
 SYMBOLS = [[3, 4, 3], [5]]
@@ -58,16 +63,16 @@ def log_sum(values):
 
 
 @pytest.mark.parametrize("rnnt_type", ["regular", "modified"])
-def test_with_a_wide_range_the_pruned_loss_is_the_whole_lattices(model, rnnt_type):
-    config = LossConfig(prune_range=4, rnnt_type=rnnt_type)
+def test_with_a_wide_range_the_pruned_loss_is_the_whole_lattices(model, backend, rnnt_type):
+    config = LossConfig(backend=backend, prune_range=4, rnnt_type=rnnt_type)
     losses = compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 10**6)
     want = sum(transducer_loss(model, FEATURES[i, : LENGTHS[i]], SYMBOLS[i], rnnt_type == "modified") for i in range(2))
     assert losses.pruned == pytest.approx(want, rel=1e-4)
     assert losses.frames == 7 + 5 and losses.not_finite == []
 
 
-def test_a_batch_is_the_sum_of_its_utterances(model):
-    config = LossConfig(prune_range=2)
+def test_a_batch_is_the_sum_of_its_utterances(model, backend):
+    config = LossConfig(backend=backend, prune_range=2)
     whole = compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 0)
     parts = [compute_loss(model, FEATURES[i : i + 1, : LENGTHS[i]], LENGTHS[i : i + 1], SYMBOLS[i : i + 1], config, 0)
              for i in range(2)]
@@ -77,11 +82,11 @@ def test_a_batch_is_the_sum_of_its_utterances(model):
     assert whole.total.item() == pytest.approx(want, rel=1e-5)
 
 
-def test_an_utterance_that_is_not_finite_is_left_out_and_the_rest_learns(model):
+def test_an_utterance_that_is_not_finite_is_left_out_and_the_rest_learns(model, backend):
     features = FEATURES.clone()
     features[1, 3] = float("nan")
-    losses = compute_loss(model, features, LENGTHS, SYMBOLS, LossConfig(), 0)
-    alone = compute_loss(model, FEATURES[:1], LENGTHS[:1], SYMBOLS[:1], LossConfig(), 0)
+    losses = compute_loss(model, features, LENGTHS, SYMBOLS, LossConfig(backend=backend), 0)
+    alone = compute_loss(model, FEATURES[:1], LENGTHS[:1], SYMBOLS[:1], LossConfig(backend=backend), 0)
     assert losses.not_finite == [1] and losses.frames == 7
     assert losses.total.item() == pytest.approx(alone.total.item(), rel=1e-4)
 
@@ -96,11 +101,11 @@ def test_context_noise_is_for_training_alone(model):
     assert both[0] != both[1]
 
 
-def test_every_part_gets_a_gradient(model):
-    compute_loss(model, FEATURES, LENGTHS, SYMBOLS, LossConfig(), 100).total.backward()
+def test_every_part_gets_a_gradient(model, backend):
+    compute_loss(model, FEATURES, LENGTHS, SYMBOLS, LossConfig(backend=backend), 100).total.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     without = Transducer(TINY)
-    compute_loss(without, FEATURES, LENGTHS, SYMBOLS, LossConfig(ctc_scale=0.0), 100).total.backward()
+    compute_loss(without, FEATURES, LENGTHS, SYMBOLS, LossConfig(backend=backend, ctc_scale=0.0), 100).total.backward()
     assert without.ctc_output[1].weight.grad is None
 
 

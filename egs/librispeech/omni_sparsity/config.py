@@ -49,7 +49,8 @@ class Model:
 
 @dataclass
 class Loss:
-    rnnt_type: str = "regular"  # of k2: "modified" allows one symbol a frame, as greedy search does
+    backend: str = "auto"  # "k2", "native" (plain PyTorch, the same numbers), or "auto": k2 where it is installed
+    rnnt_type: str = "regular"  # "modified" allows one symbol a frame, as greedy search does
     prune_range: int = 5
     lm_scale: float = 0.25
     am_scale: float = 0.0
@@ -141,7 +142,7 @@ class Config:
     def training_key(self) -> str:
         """Digits that change when a setting changes which shapes what is trained (not how it is run or decoded)."""
         whole = dataclasses.asdict(self)
-        del whole["decode"]
+        del whole["decode"], whole["loss"]["backend"]
         for name in ("num_workers",):
             del whole["data"][name]
         for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads"):
@@ -151,8 +152,8 @@ class Config:
 
 _AT_LEAST_ONE = (
     "model.encoder_dim", "model.num_heads", "model.ffn_dim", "model.num_layers", "model.segment_length", "model.stack",
-    "model.vocab_size", "data.max_duration", "data.parts", "train.num_epochs", "train.average_period", "train.save_every_n",
-    "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
+    "model.vocab_size", "data.max_duration", "data.parts", "train.num_epochs", "train.average_period",
+    "train.save_every_n", "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
 )
 
 _SHARES = (
@@ -160,8 +161,10 @@ _SHARES = (
     "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at",
 )
 
-_ONE_OF = {"loss.rnnt_type": ("regular", "modified"), "omni.sampling": ("single", "sandwich"),
-           "train.optimizer": ("muon", "adamw")}
+_ONE_OF = {
+    "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
+    "omni.sampling": ("single", "sandwich"), "train.optimizer": ("muon", "adamw"),
+}
 
 
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:

@@ -94,7 +94,6 @@ def main() -> None:
 
     from . import scoring
     from .data import Corpus
-    from .loss import BACKEND
     from .subnets import load_subnet
 
     corpus = Corpus(args.data_dir, config.model.vocab_size)
@@ -110,7 +109,7 @@ def main() -> None:
         write_json(stamp, {
             "sparsity": row["sparsity"], "test_set": test_set, "method": METHOD, "suffix": suffix,
             "checkpoint": row["checkpoint"], "blank_penalty": config.decode.blank_penalty,
-            "loss_backend": BACKEND, "audio_seconds": round(audio, 2),
+            "loss_backend": row["loss_backend"], "audio_seconds": round(audio, 2),
             "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6),
         })
         bar.write(f"{test_set} sparsity {row['sparsity']:g}: WER {score.wer:.2f}")

@@ -6,18 +6,20 @@ import logging
 import os
 from typing import List
 
-import k2
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from .backend import loss_backend
 
-def cuda_works() -> bool:
-    """Whether torch and k2 can both compute on this machine's GPU: a build of either may hold no code for it."""
+
+def cuda_works(backend: str) -> bool:
+    """Whether torch and the loss can both compute on this machine's GPU: a build of either may hold no code for it."""
     if not torch.cuda.is_available():
         return False
-    if not k2.with_cuda:
-        logging.warning("this k2 was built without CUDA: training on the CPU")
+    rnnt, name = loss_backend(backend)
+    if name != "native" and not rnnt.with_cuda:
+        logging.warning("this k2 was built without CUDA: training on the CPU (loss.backend=native would use the GPU)")
         return False
     try:
         (torch.zeros(1, device="cuda") + 1).item()
@@ -32,11 +34,12 @@ class Processes:
     is several backward passes, and each leaves other (private) parameters without a gradient; DDP supports neither
     without searching the graph for unused parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str) -> None:
+        """backend: of the loss, see `loss_backend`."""
         self.rank = int(os.environ.get("RANK", 0))
         self.world_size = int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device("cpu")
-        if cuda_works():
+        if cuda_works(backend):
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
         if self.world_size > 1:

@@ -1,19 +1,16 @@
-"""The training loss: k2's smoothed and pruned RNN-T losses (Kuang et al. 2022), and CTC on the encoder."""
+"""The training loss: the smoothed and pruned RNN-T losses (Kuang et al. 2022), and CTC on the encoder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import List
 
-import k2
 import torch
 from torch import Tensor, nn
 
+from .backend import loss_backend
 from .config import Loss as LossConfig
 from .model import Transducer
-
-BACKEND = f"k2 {version('k2')}"
 
 
 @dataclass
@@ -38,6 +35,7 @@ def compute_loss(
         step: passes so far; scales warm up with it.
     """
     device = features.device
+    rnnt, _ = loss_backend(config.backend)
     encoder_out, encoder_lens = model.encoder(features, lengths)  # (B, T, D)
     blank = model.decoder.blank_id
     y = nn.utils.rnn.pad_sequence(
@@ -57,7 +55,7 @@ def compute_loss(
     # Half precision is too coarse for sums over a lattice.
     with torch.cuda.amp.autocast(enabled=False):
         encoder_out, decoder_out = encoder_out.float(), decoder_out.float()
-        simple, (px_grad, py_grad) = k2.rnnt_loss_smoothed(
+        simple, (px_grad, py_grad) = rnnt.rnnt_loss_smoothed(
             lm=model.simple_lm_proj(decoder_out),
             am=model.simple_am_proj(encoder_out),
             symbols=y,
@@ -69,12 +67,12 @@ def compute_loss(
             reduction="none",
             return_grad=True,
         )  # (B,)
-        ranges = k2.get_rnnt_prune_ranges(px_grad, py_grad, boundary, config.prune_range)  # (B, T, s_range)
-        am, lm = k2.do_rnnt_pruning(
+        ranges = rnnt.get_rnnt_prune_ranges(px_grad, py_grad, boundary, config.prune_range)  # (B, T, s_range)
+        am, lm = rnnt.do_rnnt_pruning(
             am=model.joiner.encoder_proj(encoder_out), lm=model.joiner.decoder_proj(decoder_out), ranges=ranges
         )  # (B, T, s_range, joiner_dim)
         logits = model.joiner(am, lm, project_input=False)  # (B, T, s_range, V)
-        pruned = k2.rnnt_loss_pruned(
+        pruned = rnnt.rnnt_loss_pruned(
             logits=logits,
             symbols=y,
             ranges=ranges,

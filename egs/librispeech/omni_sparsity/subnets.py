@@ -87,6 +87,7 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
             "params_total": sum(value.numel() for value in state.values()),
             "params_nonzero": sum(int(torch.count_nonzero(value)) for value in state.values()),
             "size_bytes": file.stat().st_size,
+            "loss_backend": trained["loss_backend"],
             "train_passes": trained["passes"],
             "train_seconds": round(trained["train_seconds"], 1),
             "epoch": epoch,

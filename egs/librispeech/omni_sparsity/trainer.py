@@ -12,10 +12,11 @@ from torch import nn
 from tqdm import tqdm
 
 from . import checkpoint as ckpt
+from .backend import loss_backend
 from .config import Config
 from .data import Corpus, epoch_cuts, evaluation_loader, train_loader, unpack_batch, usable
 from .distributed import Processes
-from .loss import BACKEND, compute_loss
+from .loss import compute_loss
 from .meter import Meter
 from .model import Transducer
 from .optim import Schedule, make_optimizer
@@ -33,7 +34,8 @@ class Trainer:
 
     def __init__(self, config: Config, data_dir: Path, exp_dir: Path, tensorboard: bool) -> None:
         self.config, self.exp_dir = config, exp_dir
-        self.processes = Processes()
+        self.processes = Processes(config.loss.backend)
+        self.backend = loss_backend(config.loss.backend)[1]
         self.device = self.processes.device
         if config.train.num_threads:
             torch.set_num_threads(config.train.num_threads)
@@ -65,8 +67,8 @@ class Trainer:
         self.durations = [sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in epochs]
         whole = sum(cut.duration for cut in cuts)
         count = sum(p.numel() for p in self.model.parameters())
-        logging.info(f"{BACKEND}, {self.device}, {self.processes.world_size} process(es), {count} parameters, "
-                     f"{whole / 3600:.2f} h of training speech with its perturbed copies")
+        logging.info(f"loss {self.backend}, {self.device}, {self.processes.world_size} process(es), "
+                     f"{count} parameters, {whole / 3600:.2f} h of training speech with its perturbed copies")
         valid = self._valid_cuts() if self.processes.is_first else None
         while self.epoch <= self.config.train.num_epochs:
             self._train_epoch(epoch_cuts(cuts, self.config, self.epoch))
@@ -188,7 +190,7 @@ class Trainer:
                 "passes": self.passes,
                 "train_seconds": self.seconds,
                 "world_size": self.processes.world_size,
-                "loss_backend": BACKEND,
+                "loss_backend": self.backend,
                 "config_key": self.config.training_key(),
             }
             ckpt.save_checkpoint(path, state)
@@ -214,6 +216,8 @@ class Trainer:
         self.averaged_until = state["averaged_until"]
         self.epoch, self.batch, self.seen = (state["sampler"][name] for name in ("epoch", "batch", "seen"))
         self.step, self.passes, self.seconds = state["batch_idx_train"], state["passes"], state["train_seconds"]
+        if self.backend not in state["loss_backend"].split(", "):
+            self.backend = f"{state['loss_backend']}, {self.backend}"  # results tell both
         logging.info(f"going on from {path}: epoch {self.epoch}, batch {self.batch}, step {self.step}")
         if self.batch and state["world_size"] != self.processes.world_size:
             raise UserError(f"{path}: saved within an epoch by {state['world_size']} processes, these are "

@@ -1,0 +1,160 @@
+"""The native loss is k2's: numbers, gradients and pruning ranges, in both topologies, also at the edges."""
+
+import k2
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from egs.librispeech.omni_sparsity import native_loss
+from egs.librispeech.omni_sparsity.backend import loss_backend
+from egs.librispeech.omni_sparsity.lattice import path_scores
+from tools.errors import UserError
+
+TYPES = ("regular", "modified")
+
+
+def boundaries(symbols, frames):
+    zeros = torch.zeros_like(symbols)
+    return torch.stack([zeros, zeros, symbols, frames], dim=1)
+
+
+def drawn(seed, batch, symbols, frames, vocab, dtype=torch.float32):
+    """am (B, T, V), lm (B, S + 1, V), symbols (B, S), boundary (B, 4) with unequal lengths, the first one whole."""
+    rng = torch.Generator().manual_seed(seed)
+    am = 3 * torch.randn(batch, frames, vocab, generator=rng, dtype=dtype)
+    lm = 3 * torch.randn(batch, symbols + 1, vocab, generator=rng, dtype=dtype)
+    y = torch.randint(1, vocab, (batch, symbols), generator=rng)
+    s_end = torch.randint(0, symbols + 1, (batch,), generator=rng)
+    t_end = torch.randint(symbols, frames + 1, (batch,), generator=rng)
+    s_end[0], t_end[0] = symbols, frames
+    return am.requires_grad_(), lm.requires_grad_(), y, boundaries(s_end, t_end)
+
+
+def both(call, *leaves):
+    """[value, gradient of each leaf, ...] of call(module) for k2 and for the native loss."""
+    found = []
+    for module in (k2, native_loss):
+        loss, rest = call(module)
+        gradients = torch.autograd.grad(loss.sum(), leaves)
+        found.append([loss.detach(), *gradients, *rest])
+    return found
+
+
+def assert_close(want, have, tolerance):
+    for a, b in zip(want, have):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        assert torch.allclose(a, b, rtol=tolerance, atol=tolerance), float((a - b).abs().max())
+
+
+shapes = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(0, 20), st.sampled_from([2, 5, 500]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), shapes, st.sampled_from(TYPES), st.sampled_from([(0.25, 0.0), (0.1, 0.2), (0.0, 0.0)]),
+       st.sampled_from([0.0, 0.03]))
+def test_the_smoothed_loss_is_that_of_k2(seed, shape, rnnt_type, scales, delay_penalty):
+    batch, symbols, more, vocab = shape
+    am, lm, y, boundary = drawn(seed, batch, symbols, symbols + more, vocab)
+
+    def call(module):
+        return module.rnnt_loss_smoothed(
+            lm=lm, am=am, symbols=y, termination_symbol=0, lm_only_scale=scales[0], am_only_scale=scales[1],
+            boundary=boundary, rnnt_type=rnnt_type, delay_penalty=delay_penalty, reduction="none", return_grad=True,
+        )
+
+    assert_close(*both(call, am, lm), 1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), shapes, st.sampled_from(TYPES), st.integers(2, 6), st.sampled_from([0.0, 0.03]))
+def test_the_pruned_loss_is_that_of_k2(seed, shape, rnnt_type, width, delay_penalty):
+    batch, symbols, more, vocab = shape
+    am, lm, y, boundary = drawn(seed, batch, symbols, symbols + more, vocab)
+    _, taken = k2.rnnt_loss_smoothed(lm, am, y, 0, boundary=boundary, rnnt_type=rnnt_type, return_grad=True)
+    ranges = k2.get_rnnt_prune_ranges(*taken, boundary, width)
+    rng = torch.Generator().manual_seed(seed)
+    logits = (3 * torch.randn(*ranges.shape, vocab, generator=rng)).requires_grad_()
+
+    def call(module):
+        return module.rnnt_loss_pruned(
+            logits=logits, symbols=y, ranges=ranges, termination_symbol=0, boundary=boundary, rnnt_type=rnnt_type,
+            delay_penalty=delay_penalty, reduction="none",
+        ), ()
+
+    assert_close(*both(call, logits), 1e-4)
+    for module in (k2, native_loss):
+        a, b = module.do_rnnt_pruning(am=am, lm=lm, ranges=ranges)
+        assert torch.equal(a, am[:, :, None].expand_as(a))
+        assert torch.equal(b, torch.stack([lm[i][ranges[i]] for i in range(batch)]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), shapes, st.sampled_from(TYPES), st.integers(2, 6))
+def test_ranges_are_those_of_k2_where_no_two_are_equally_good(seed, shape, rnnt_type, width):
+    batch, symbols, more, vocab = shape
+    am, lm, y, boundary = drawn(seed, batch, symbols, symbols + more, vocab, torch.float64)
+    _, taken = k2.rnnt_loss_smoothed(lm, am, y, 0, boundary=boundary, rnnt_type=rnnt_type, return_grad=True)
+    # Occupations to eleven digits: what is equal but for rounding must be equal for both.
+    taken = [torch.round(part * 1e11) / 1e11 for part in taken]
+    want, have = (module.get_rnnt_prune_ranges(*taken, boundary, width) for module in (k2, native_loss))
+    for i, (_, _, s_end, t_end) in enumerate(boundary.tolist()):
+        first = have[i, :, 0]
+        steps = first.diff()
+        assert int(first[0]) == 0 and bool((steps >= 0).all())
+        assert bool((steps < (2 if rnnt_type == "modified" else max(2, have.shape[2]))).all())
+        assert t_end == 0 or int(have[i, t_end - 1, -1]) >= s_end
+    assert (want != have).float().mean() < 0.5
+    if symbols <= width:
+        assert torch.equal(want, have)
+
+
+@pytest.mark.parametrize("rnnt_type", TYPES)
+def test_a_long_utterance_is_as_exact_as_in_double_precision(rnnt_type):
+    am, lm, y, boundary = drawn(3, 2, 60, 300, 500)
+    double = [x.detach().double().requires_grad_() for x in (am, lm)]
+    arguments = dict(symbols=y, termination_symbol=0, boundary=boundary, rnnt_type=rnnt_type, reduction="none")
+    have = native_loss.rnnt_loss_smoothed(lm=lm, am=am, **arguments)
+    want = k2.rnnt_loss_smoothed(lm=double[1], am=double[0], **arguments)
+    assert_close([want.float(), *(g.float() for g in torch.autograd.grad(want.sum(), double))],
+                 [have, *torch.autograd.grad(have.sum(), (am, lm))], 1e-4)
+
+
+@pytest.mark.parametrize("rnnt_type", TYPES)
+def test_edges(rnnt_type):
+    """One frame, no symbol in one utterance, and more symbols than frames."""
+    am, lm, y, _ = drawn(1, 3, 1, 1, 4)
+    boundary = boundaries(torch.tensor([1, 0, 1]), torch.tensor([1, 1, 1]))
+    call = lambda module: (module.rnnt_loss_smoothed(  # noqa: E731
+        lm=lm, am=am, symbols=y, termination_symbol=0, boundary=boundary, rnnt_type=rnnt_type, reduction="none"), ())
+    assert_close(*both(call, am, lm), 1e-5)
+    px = torch.zeros(1, 3, 2 if rnnt_type == "modified" else 3)
+    scores, taken_x, taken_y = path_scores(px, torch.zeros(1, 4, 2))
+    if rnnt_type == "modified":  # three symbols in two frames: no path, and no gradient that is not a number
+        assert scores.item() == -float("inf") and not taken_x.any() and not taken_y.any()
+    else:
+        assert scores.item() == pytest.approx(torch.tensor(10.0).log().item())  # 5 choose 2 paths of weight 1
+    assert path_scores(torch.zeros(2, 0, px.shape[2]), torch.full((2, 1, 2), -1.5))[0].tolist() == [-3.0, -3.0]
+
+
+def test_the_backend_is_what_was_asked_for():
+    assert loss_backend("native") == (native_loss, "native")
+    assert loss_backend("auto")[0] is loss_backend("k2")[0] is k2 and loss_backend("k2")[1].startswith("k2 1.")
+
+
+def test_without_k2_auto_is_native_and_k2_an_error(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "k2", None)
+    loss_backend.cache_clear()
+    try:
+        assert loss_backend("auto") == (native_loss, "native")
+        with pytest.raises(UserError, match="loss.backend k2: not importable .* take native, or auto"):
+            loss_backend("k2")
+    finally:
+        loss_backend.cache_clear()
+
+
+@pytest.mark.parametrize("wrong", [{"rnnt_type": "odd"}, {"reduction": "odd"}])
+def test_an_unknown_choice_is_named(wrong):
+    am, lm, y, boundary = drawn(1, 1, 2, 3, 4)
+    with pytest.raises(ValueError, match="'odd': want"):
+        native_loss.rnnt_loss_smoothed(lm=lm, am=am, symbols=y, termination_symbol=0, boundary=boundary, **wrong)
