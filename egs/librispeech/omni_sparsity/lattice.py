@@ -2,6 +2,9 @@
 
 A path goes from (0, 0) to (S, T): an edge px[s, t] leads from (s, t) to (s + 1, t) in the regular topology and to
 (s + 1, t + 1) in the modified one (at most one symbol a frame), an edge py[s, t] from (s, t) to (s, t + 1).
+
+Nodes that need only nodes of the step before are computed at once: a step is an anti-diagonal (s + t) in the regular
+topology, a frame (t) in the modified one.
 """
 
 from __future__ import annotations
@@ -20,46 +23,47 @@ def path_scores(px: Tensor, py: Tensor, boundary: Tensor | None = None) -> Tuple
     Args:
         px: (B, S, T + 1) in the regular topology, (B, S, T) in the modified one: log-probabilities of symbols.
         py: (B, S + 1, T): log-probabilities of going to the next frame (blank).
-        boundary: (B, 4) int64, each [s_begin, t_begin, s_end, t_end]; None: [0, 0, S, T].
+        boundary: (B, 4) int64, each [0, 0, S of the utterance, T of the utterance]; None: all whole.
 
     Returns:
         scores (B,), with gradient; occupation of px and of py, shapes as theirs, without: the gradient of scores.sum()
         with respect to them. An utterance without a path has score -inf and occupation 0.
+
+    Raises:
+        ValueError: a boundary that begins elsewhere (seen on the CPU alone: to look would stop a GPU).
     """
     if boundary is None:
         batch, symbols, frames = px.shape[0], px.shape[1], py.shape[2]
         boundary = torch.tensor([0, 0, symbols, frames], device=px.device).expand(batch, 4)
+    elif boundary.device.type == "cpu" and bool(boundary[:, :2].any()):
+        raise ValueError("boundary: want paths that begin at (0, 0)")
     return _PathScores.apply(px, py, boundary)
 
 
 class _PathScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx, px: Tensor, py: Tensor, boundary: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        # Sums of hundreds of nats, of which exp is taken: single precision would cost four digits of an occupation.
-        kind, px, py = px.dtype, px.double(), py.double()
         regular = px.shape[2] == py.shape[2] + 1
-        s_begin, t_begin, s_end, t_end = boundary.unbind(1)
-        # Sums from the end are sums from the start of the lattice turned round; both walk in one loop, as 2 B lattices.
-        after = 0 if regular else 1  # frames that a symbol takes
-        p = _forward(
-            torch.cat([_window(px, s_begin, t_begin, s_end - 1, t_end - after),
-                       _window(px, s_end - 1, t_end - after, s_begin, t_begin)]),
-            torch.cat([_window(py, s_begin, t_begin, s_end, t_end - 1),
-                       _window(py, s_end, t_end - 1, s_begin, t_begin)]),
-            regular,
-        )  # (2 B, S + 1, T + 1)
-        here, there = p.chunk(2)
-        here = _window(here, -s_begin, -t_begin, s_end - s_begin, t_end - t_begin)  # back to places in px and py
-        there = _window(there, s_end, t_end, torch.zeros_like(s_end), torch.zeros_like(t_end))
-        rows = torch.arange(len(px), device=px.device)
-        scores = here[rows, s_end, t_end]
-        norm = scores.masked_fill(scores == -INF, 0.0)[:, None, None]
-        columns = px.shape[2]
-        taken_x = (here[:, :-1, :columns] + px + there[:, 1:, after : after + columns] - norm).exp().to(kind)
-        taken_y = (here[:, :, :-1] + py + there[:, :, 1:] - norm).exp().to(kind)
+        batch, rows, frames = py.shape
+        steps = rows - 1 + frames if regular else frames
+        # Sums of hundreds of nats, of which exp is taken: single precision would cost four digits of an occupation.
+        x, y = (_by_step(values.double(), steps, regular) for values in (px, py))  # (steps, B, S), (steps, B, S + 1)
+        nodes = _sums(x, y)  # (steps + 1, B, S + 1)
+        which = torch.arange(batch, device=px.device)
+        s_end, t_end = boundary[:, 2], boundary[:, 3]
+        end = (s_end + t_end if regular else t_end, which, s_end)
+        scores = nodes[end]
+        # How often paths that reach a node came along each edge into it; where none reaches it, never.
+        reached = nodes[1:].masked_fill(nodes[1:] == -INF, INF)
+        x += nodes[:-1, :, :-1]
+        y += nodes[:-1]
+        taken = _occupations(x.sub_(reached[..., 1:]).exp_(), y.sub_(reached).exp_(), end, scores > -INF)
+        taken_x, taken_y = (
+            _by_node(one, like, regular).to(px.dtype) for one, like in zip(taken, (px, py))
+        )
         ctx.save_for_backward(taken_x, taken_y)
         ctx.mark_non_differentiable(taken_x, taken_y)
-        return scores.to(kind), taken_x, taken_y
+        return scores.to(px.dtype), taken_x, taken_y
 
     @staticmethod
     def backward(ctx, grad: Tensor, *_) -> Tuple[Tensor, Tensor, None]:
@@ -68,48 +72,32 @@ class _PathScores(torch.autograd.Function):
         return taken_x * grad, taken_y * grad, None
 
 
-def _window(x: Tensor, s_from: Tensor, t_from: Tensor, s_to: Tensor, t_to: Tensor) -> Tensor:
-    """Cell (i, j) of the result is x[s_from +- i, t_from +- j], towards s_to and t_to; -inf beyond those or x.
-
-    Args:
-        x: (B, S', T'); the others (B,) int64: the first and the last row and column of each.
-    """
-    rows, row_ok = _places(x.shape[1], s_from, s_to)
-    columns, column_ok = _places(x.shape[2], t_from, t_to)
-    batch = torch.arange(len(x), device=x.device)[:, None, None]
-    taken = x[batch, rows[:, :, None], columns[:, None, :]]
-    return taken.masked_fill_(~(row_ok[:, :, None] & column_ok[:, None, :]), -INF)
-
-
-def _places(size: int, first: Tensor, last: Tensor) -> Tuple[Tensor, Tensor]:
-    steps = torch.arange(size, device=first.device)
-    backwards = (last < first)[:, None]
-    places = torch.where(backwards, first[:, None] - steps, first[:, None] + steps)  # (B, size)
-    low, high = torch.minimum(first, last)[:, None], torch.maximum(first, last)[:, None]
-    ok = (places >= low) & (places <= high) & (places >= 0) & (places < size)
-    return places.clamp_(0, size - 1), ok
-
-
-def _forward(px: Tensor, py: Tensor, regular: bool) -> Tensor:
-    """p[s, t], the log-sum over paths from (0, 0) to (s, t): (B, S + 1, T + 1).
-
-    Cells that need only cells of the step before are done at once: anti-diagonals (s + t) in the regular topology,
-    frames (t) in the modified one.
-    """
-    batch, rows, frames = py.shape
-    frames += 1  # nodes of a row
-    steps = rows + frames - 2 if regular else frames - 1
-    x, y = (_by_step(values, steps, regular) for values in (px, py))  # (steps, B, S), (steps, B, S + 1)
-    nodes = px.new_full((steps + 1, batch, rows), -INF)
+def _sums(x: Tensor, y: Tensor) -> Tensor:
+    """Log-sum over the paths from the start to each node: (steps + 1, B, S + 1)."""
+    steps, batch, rows = y.shape
+    nodes = y.new_full((steps + 1, batch, rows), -INF)
     nodes[0, :, 0] = 0.0
-    beside = px.new_empty((batch, rows - 1))
-    for step in range(steps):
-        before, now = nodes[step], nodes[step + 1]
-        torch.add(before, y[step], out=now)
-        torch.add(before[:, :-1], x[step], out=beside)
-        torch.logaddexp(now[:, 1:], beside, out=now[:, 1:])
-    per_step, per_row = batch * rows, 1 + (batch * rows if regular else 0)
-    return nodes.as_strided((batch, rows, frames), (rows, per_row, per_step))
+    beside = x.new_empty(x.shape[1:])
+    for before, now, edges_x, edges_y in zip(nodes[:-1].unbind(), nodes[1:].unbind(), x.unbind(), y.unbind()):
+        torch.add(before, edges_y, out=now)
+        torch.add(before[:, :-1], edges_x, out=beside)
+        above = now[:, 1:]
+        torch.logaddexp(above, beside, out=above)
+    return nodes
+
+
+def _occupations(x: Tensor, y: Tensor, end: Tuple[Tensor, Tensor, Tensor], has_path: Tensor) -> Tuple[Tensor, Tensor]:
+    """From each node's shares of its incoming edges to the shares of whole paths, backwards from the end; in place."""
+    visits = y.new_zeros((len(y) + 1, *y.shape[1:]))
+    visits[end] = has_path.to(y.dtype)
+    for before, now, edges_x, edges_y in reversed(
+        list(zip(visits[:-1].unbind(), visits[1:].unbind(), x.unbind(), y.unbind()))
+    ):
+        edges_x *= now[:, 1:]
+        edges_y *= now
+        before += edges_y
+        before[:, :-1] += edges_x
+    return x, y
 
 
 def _by_step(values: Tensor, steps: int, regular: bool) -> Tensor:
@@ -121,3 +109,10 @@ def _by_step(values: Tensor, steps: int, regular: bool) -> Tensor:
     # In rows that are one longer, over the same memory, row r begins r places further on.
     sheared.as_strided((batch, rows, columns), (rows * steps, steps + 1, 1)).copy_(values)
     return sheared.permute(2, 0, 1).contiguous()
+
+
+def _by_node(values: Tensor, like: Tensor, regular: bool) -> Tensor:
+    """The way back of `_by_step`: (steps, B, R) -> a view of the shape of `like`, (B, R, T)."""
+    _, batch, rows = values.shape
+    per_step = batch * rows
+    return values.as_strided(like.shape, (rows, per_step + 1 if regular else 1, per_step))

@@ -86,12 +86,10 @@ def rnnt_loss_pruned(
         others: as `rnnt_loss_smoothed`.
     """
     _check(rnnt_type, reduction)
-    norm = logits.logsumexp(dim=3)
     following = pad(symbols, (0, 1), value=termination_symbol)  # (B, S + 1): no symbol leaves the last row
     follows = following[:, None].expand(-1, ranges.shape[1], -1).gather(2, ranges)  # (B, T, R)
     whole = logits.new_full((*ranges.shape[:2], following.shape[1]), -INF)  # (B, T, S + 1)
-    px = whole.scatter(2, ranges, logits.gather(3, follows[..., None])[..., 0] - norm)
-    py = whole.scatter(2, ranges, logits[..., termination_symbol] - norm)
+    px, py = (whole.scatter(2, ranges, part) for part in _LogProbs.apply(logits, follows, termination_symbol))
     px, py = px[..., :-1].transpose(1, 2), py.transpose(1, 2)
     return _loss(px, py, boundary, rnnt_type, delay_penalty, reduction, return_grad=False)
 
@@ -131,6 +129,27 @@ def do_rnnt_pruning(am: Tensor, lm: Tensor, ranges: Tensor) -> Tuple[Tensor, Ten
     """am (B, T, D) and lm (B, S + 1, E) -> (B, T, R, D), (B, T, R, E): what meets in the rows of `ranges`."""
     rows = torch.arange(len(lm), device=lm.device)[:, None, None]
     return am[:, :, None].expand(-1, -1, ranges.shape[2], -1), lm[rows, ranges]
+
+
+class _LogProbs(torch.autograd.Function):
+    """Log-probabilities of one symbol and of blank at each node. By hand: autograd would keep and add up a tensor of the
+    size of `logits` for each of the three things that are read off it."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, symbols: Tensor, blank: int) -> Tuple[Tensor, Tensor]:
+        """logits (..., V), symbols (...) -> (...), (...)."""
+        norm = logits.logsumexp(dim=-1)
+        ctx.save_for_backward(logits, symbols, norm)
+        ctx.blank = blank
+        return logits.gather(-1, symbols[..., None])[..., 0] - norm, logits[..., blank] - norm
+
+    @staticmethod
+    def backward(ctx, of_symbol: Tensor, of_blank: Tensor) -> Tuple[Tensor, None, None]:
+        logits, symbols, norm = ctx.saved_tensors
+        grad = (logits - norm[..., None]).exp_().mul_(-(of_symbol + of_blank)[..., None])
+        grad.scatter_add_(-1, symbols[..., None], of_symbol[..., None])
+        grad[..., ctx.blank] += of_blank
+        return grad, None, None
 
 
 def _least_from_here(x: Tensor) -> Tensor:
