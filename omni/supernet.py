@@ -115,7 +115,8 @@ class Supernet(Sampler):
         """
         self._must_be_idle("another is entered")
         self._check(spec, key)
-        private = self.bin_of(spec)
+        mean = self.mean_sparsity(spec)
+        private = self._private.bin_of(mean)
         sparse = [name for name, sparsity in spec.items() if sparsity > 0.0]
         handles = []
         dense: Dict[str, Tensor] = {}
@@ -132,7 +133,7 @@ class Supernet(Sampler):
                     if self.gradient == "masked" and weight.requires_grad:
                         handles.append(weight.register_hook(_Masking(structure, mask)))
             entered = {name: _state(self.targets[name].weight) for name in dense}
-            with self._private.swapped(private), self._dropout.follow(1.0 - self.mean_sparsity(spec)):
+            with self._private.swapped(private), self._dropout.follow(1.0 - mean):
                 torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask
                 yield
             changed = [name for name, state in entered.items() if _state(self.targets[name].weight) != state]

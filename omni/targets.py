@@ -63,7 +63,10 @@ class Owned:
     def assign(self, value: nn.Parameter) -> None:
         """Puts `value` in the parameter's place wherever it is held."""
         for _, module, leaf in self.holders:
-            setattr(module, leaf, value)  # not _parameters[leaf]: LSTM and GRU keep a list of their own in step
+            if isinstance(module, nn.RNNBase):
+                setattr(module, leaf, value)  # it keeps a list of its own in step
+            else:
+                module._parameters[leaf] = value  # what setattr does in the end, five times faster
 
 
 def parameters_of(model: nn.Module) -> Dict[str, Owned]:

@@ -3,14 +3,15 @@
     python -m tools.bench_loss [--threads 2] [--repeats 25] [--out loss.json]
 
 Forward and backward of each part as the training calls them. Shapes: a batch of conf/mini.yaml and one of
-conf/librispeech-100h.yaml. Memory is the growth of the process's peak while a part runs, each in a process of its own.
+conf/librispeech-100h.yaml. Memory is by how much a part lets the process grow at its peak, each in a process of its own
+(Linux).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -80,20 +81,27 @@ def time_all(shape: str, repeats: int) -> Dict[str, Dict[str, float]]:
 
 
 def peak_of(backend: str, shape: str, part: str, threads: int) -> float:
-    """MB by which one call lets the process grow, measured in a new process after a small call that loads libraries."""
+    """MB by which the call lets a new process grow."""
     done = subprocess.run(
         [sys.executable, "-m", "tools.bench_loss", "--peak", backend, shape, part, "--threads", str(threads)],
         capture_output=True, text=True, check=True,
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},  # else memory freed before serves, and hides what is new
     )
     return json.loads(done.stdout)
 
 
 def print_peak(backend: str, shape: str, part: str) -> None:
     call = parts(backend, shape)[part]
-    parts(backend, "mini")[part]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    parts(backend, "mini")[part]()  # loads what is loaded once
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _kilobytes("VmRSS")
     call()
-    print(json.dumps(round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000, 1)))
+    print(json.dumps(round((_kilobytes("VmHWM") - before) / 1000, 1)))
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 @cli
