@@ -337,3 +337,12 @@ def test_a_pickled_supernet_does_not_carry_the_memory_that_it_masks_in():
     with net.active(net.uniform(0.5)):
         pass
     assert len(pickle.dumps(net)) == before
+
+
+def test_a_pruned_model_scripts_as_one_that_never_met_omni():
+    model, net = make()
+    with net.active(net.uniform(0.5)):
+        model(torch.randn(3, 6)).sum().backward()  # hooks were on the weights, and are gone
+    net.prune_(net.uniform(0.5))
+    x = torch.randn(3, 6)
+    assert torch.equal(torch.jit.script(model)(x), model(x))
