@@ -27,8 +27,8 @@ set_args=()
 recipe=egs/librispeech/omni_sparsity
 recipe_module=egs.librispeech.omni_sparsity
 export PYTHONPATH=$PWD  # nothing else: a k2 or lhotse of another project must not come first
-# Threads that wait for each other spin, by default for so long that one other busy process makes training ten times
-# slower (two threads on two cores: 140 ms a step alone, 1,600 beside it; with this 150 and 370).
+# Threads that wait for each other spin, by default for so long that one other busy process makes a training of as many
+# threads as cores many times slower.
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
 
 help() {

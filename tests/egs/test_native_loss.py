@@ -91,22 +91,17 @@ def test_the_pruned_loss_is_that_of_k2(seed, shape, rnnt_type, width, delay_pena
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 999), shapes, st.sampled_from(TYPES), st.integers(2, 6))
-def test_ranges_are_those_of_k2_where_no_two_are_equally_good(seed, shape, rnnt_type, width):
+def test_ranges_are_those_of_k2(seed, shape, rnnt_type, width):
     batch, symbols, more, vocab = shape
     am, lm, y, boundary = drawn(seed, batch, symbols, symbols + more, vocab, torch.float64)
     _, taken = k2.rnnt_loss_smoothed(lm, am, y, 0, boundary=boundary, rnnt_type=rnnt_type, return_grad=True)
-    # Occupations to eleven digits: what is equal but for rounding must be equal for both.
-    taken = [torch.round(part * 1e11) / 1e11 for part in taken]
+    # In multiples of a power of two sums are exact in any order, so windows that are equally good stay so for both.
+    taken = [torch.round(part * 2**20) / 2**20 for part in taken]
     want, have = (module.get_rnnt_prune_ranges(*taken, boundary, width) for module in (k2, native_loss))
-    for i, (_, _, s_end, t_end) in enumerate(boundary.tolist()):
-        first = have[i, :, 0]
-        steps = first.diff()
-        assert int(first[0]) == 0 and bool((steps >= 0).all())
-        assert bool((steps < (2 if rnnt_type == "modified" else max(2, have.shape[2]))).all())
-        assert t_end == 0 or int(have[i, t_end - 1, -1]) >= s_end
-    assert (want != have).float().mean() < 0.5
-    if symbols <= width:
-        assert torch.equal(want, have)
+    assert torch.equal(want, have)
+    steps = have[..., 0].diff(dim=1)
+    assert not have[:, 0, 0].any() and bool((steps >= 0).all())
+    assert bool((steps < (2 if rnnt_type == "modified" else max(2, have.shape[2]))).all())
 
 
 @pytest.mark.parametrize("rnnt_type", TYPES)

@@ -41,7 +41,7 @@ def main(rank: int, folder: Path) -> None:
     torch.save({"steps": steps, "reduced": reduced}, folder / f"{rank}.pt")
     dist.barrier()
     # No ordinary end: torch 1.13 joins gloo's thread while it holds the interpreter's lock, and that thread may be
-    # waiting for the lock to free the tensor of the hook above. One end in five hung so.
+    # waiting for the lock to free the tensor of the hook above.
     os._exit(0)
 
 
