@@ -16,11 +16,15 @@ max_duration=
 sparsities="0 0.5 0.7 0.8 0.9"
 nj=$(nproc 2>/dev/null || echo 2)
 world_size=1
+num_nodes=1
+node_rank=0
+master=127.0.0.1:29500
 seed=42
 mini_scale=1.0
 skip_bad=0
 full_libri=0
 fbank=auto
+stack=auto
 python=
 set_args=()
 
@@ -36,11 +40,11 @@ help() {
 usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two cores and no GPU
 
   stage        what it makes                                       minutes (mini, two cores)
-  environment  .venv with the pinned stack, kaldifeat built        2 to 4
+  environment  .venv (or .venv-modern), kaldifeat built            2 to 4
   0 corpus     speech in LibriSpeech layout, checked manifests     1.5
   1 features   80-bin fbank, speed perturbation, noise             1.5
   2 lang       sentencepiece BPE                                   0
-  3 train      the supernet, k2 pruned RNN-T loss                  22 to 27
+  3 train      the supernet, pruned RNN-T loss                     22 to 27
   4 subnets    averaged checkpoint, one sub-network a sparsity     0.2
   5 decode     every dev and test set x sparsity                   1
   6 report     results.json RESULTS.md pareto.png report.html      0.1
@@ -57,11 +61,16 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   --max-duration S           seconds of audio in a batch           (configuration)
   --sparsities "S S ..."     shares of zeros, 0 to below 1         (0 0.5 0.7 0.8 0.9)
   --nj N --world-size N      processes for data; for training      (cores; 1)
+  --num-nodes N --node-rank R --master HOST:PORT
+                             stage 3 on N machines that share the
+                             folders; R is this one's number       (1 0 127.0.0.1:29500)
   --full-libri 0|1           librispeech: 100 or 960 hours         (0)
   --skip-bad 0|1             leave broken utterances out           (0: stop and name them)
   --fbank B                  auto | kaldifeat | lhotse             (auto)
   --seed N --mini-scale X    of corpus mini; 0.02 is a toy         (42 1.0)
-  --python PATH              use this Python, make no .venv
+  --stack S                  auto | k2 | modern: Python 3.10 and k2,
+                             or Python 3.11 and torch 2.13         (auto: k2 where its wheel fits)
+  --python PATH              use this Python, make no environment
 Every stage skips what is whole and goes on from where it was stopped.
 EOF
 }
@@ -84,7 +93,7 @@ while [ $# -gt 0 ]; do
     --set) [ $# -ge 2 ] || fail "--set wants section.name=value"; set_args+=(--set "$2"); shift 2 ;;
     --stage | --stop-stage | --corpus | --download-dir | --data-dir | --exp-dir | --config | --loss | --num-epochs | \
       --max-duration | --sparsities | --nj | --world-size | --seed | --mini-scale | --skip-bad | --full-libri | \
-      --fbank | --python)
+      --fbank | --stack | --python | --num-nodes | --node-rank | --master)
       [ $# -ge 2 ] || fail "$1 wants a value (./run.sh --help)"
       name=${1#--}
       printf -v "${name//-/_}" %s "$2"
@@ -96,17 +105,22 @@ done
 
 whole() { [[ $2 =~ ^[0-9]+$ ]] || fail "$1 $2: want a whole number"; }
 whole --stage "$stage"; whole --stop-stage "$stop_stage"; whole --nj "$nj"; whole --seed "$seed"
-whole --world-size "$world_size"
+whole --world-size "$world_size"; whole --num-nodes "$num_nodes"; whole --node-rank "$node_rank"
 [ "$stage" -le 6 ] || fail "--stage $stage: stages are 0 to 6"
 [ "$stop_stage" -le 6 ] || fail "--stop-stage $stop_stage: stages are 0 to 6"
 [ "$stage" -le "$stop_stage" ] || fail "--stage $stage is after --stop-stage $stop_stage"
 [ "$nj" -ge 1 ] || fail "--nj $nj: want at least 1"
 [[ $mini_scale =~ ^[0-9]*\.?[0-9]+$ ]] || fail "--mini-scale $mini_scale: want a number such as 1 or 0.02"
 [ "$world_size" -ge 1 ] || fail "--world-size $world_size: want at least 1"
+[ "$num_nodes" -ge 1 ] || fail "--num-nodes $num_nodes: want at least 1"
+[ "$node_rank" -lt "$num_nodes" ] || fail "--node-rank $node_rank: want 0 to $((num_nodes - 1))"
+[ "$node_rank" = 0 ] || [ "$stage$stop_stage" = 33 ] || fail "--node-rank $node_rank: other machines take part in stage 3 alone: --stage 3 --stop-stage 3"
+[[ $master =~ ^[^:]+:[0-9]+$ ]] || fail "--master $master: want HOST:PORT of machine 0"
 for flag in skip_bad full_libri; do
   [[ ${!flag} =~ ^[01]$ ]] || fail "--${flag/_/-} ${!flag}: want 0 or 1"
 done
 case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
+case $stack in auto | k2 | modern) ;; *) fail "--stack $stack: want auto, k2 or modern" ;; esac
 case $corpus in
   mini) default_config=mini ;;
   mini_librispeech) default_config=librispeech-100h ;;
@@ -121,13 +135,12 @@ esac
 [ -z "$max_duration" ] || set_args+=(--set "data.max_duration=$max_duration")
 
 # ---- environment -----------------------------------------------------------------------------------------------
-if [ -z "$python" ] && [ -n "${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" ] && python -c 'import k2, lhotse' 2>/dev/null; then
+if [ -z "$python" ] && [ "$stack" = auto ] && [ -n "${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" ] &&
+  python -c 'import torch, lhotse, sentencepiece, kaldialign' 2>/dev/null; then
   python=$(command -v python)
 fi
-if [ -z "$python" ]; then
-  tools/setup_env.sh --venv .venv
-  python=.venv/bin/python
-fi
+[ -n "$python" ] || python=$(tools/setup_env.sh --stack "$stack")
+python=${python#"$PWD/"}
 [ -x "$(command -v "$python")" ] || fail "--python $python: not a program"
 settings=(--config "$config" ${set_args[@]+"${set_args[@]}"})
 # Says what is wrong with a setting or a sparsity now, not after an hour of training.
@@ -202,8 +215,18 @@ fi
 if wanted 3; then
   log "stage 3: train"
   launch=("$python" -m)
-  [ "$world_size" = 1 ] || launch=("$python" -m torch.distributed.run --standalone --nproc_per_node "$world_size" -m)
-  run 3 "${launch[@]}" "$recipe_module.train" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir"
+  if [ "$num_nodes" -gt 1 ]; then
+    launch=("$python" -m torch.distributed.run --nnodes "$num_nodes" --node_rank "$node_rank" --nproc_per_node "$world_size"
+      --master_addr "${master%:*}" --master_port "${master##*:}" -m)
+  elif [ "$world_size" -gt 1 ]; then
+    launch=("$python" -m torch.distributed.run --standalone --nproc_per_node "$world_size" -m)
+  fi
+  train=(run 3 "${launch[@]}" "$recipe_module.train" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir")
+  if [ $((num_nodes * world_size)) = 1 ]; then
+    "${train[@]}"
+  else
+    "${train[@]}" || fail "a process of the training ended (why: above, and $exp_dir/log/train*.log); the same command goes on from the last checkpoint"
+  fi
 fi
 
 if wanted 4; then

@@ -55,21 +55,22 @@ def choose_backend(name: str) -> str:
     return "kaldifeat"
 
 
-def make_extractor(backend: str) -> FeatureExtractor:
+def make_extractor(backend: str, device: str = "cpu") -> FeatureExtractor:
     """The extractor of a backend.
 
     Args:
         backend: what `choose_backend` returned.
+        device: where it computes.
     Returns:
         A lhotse extractor: `extract(samples (1, N) float32, 16000)` -> (T, 80) float32, T = (N+80)//160.
     """
     if backend == "kaldifeat":
         from lhotse.features.kaldifeat import KaldifeatFbank, KaldifeatFbankConfig, KaldifeatMelOptions
 
-        return KaldifeatFbank(KaldifeatFbankConfig(mel_opts=KaldifeatMelOptions(num_bins=NUM_MEL_BINS)))
+        return KaldifeatFbank(KaldifeatFbankConfig(mel_opts=KaldifeatMelOptions(num_bins=NUM_MEL_BINS), device=device))
     from lhotse import Fbank, FbankConfig
 
-    return Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=NUM_MEL_BINS))
+    return Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=NUM_MEL_BINS, device=device))
 
 
 def load_samples(cut: MonoCut) -> np.ndarray:

@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
-# Every check of the project: sets up what it needs, runs the tests (all stages at toy size among them), then those of
-# omni again with the newest torch.
-#   tests/run.sh [arguments of pytest]        with arguments: only pytest in the k2 stack, with them
+# Every check of the project, in both stacks (all stages at toy size among them): sets up what it needs.
+#   tests/run.sh [--stack k2|modern|both] [arguments of pytest]
 set -eou pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tools/setup_env.sh --venv .venv
-if [ $# -gt 0 ]; then
-  export PYTHONPATH=$PWD OMP_NUM_THREADS=1
-  exec .venv/bin/python -m pytest "$@"
+stacks="k2 modern"
+if [ "${1:-}" = --stack ]; then
+  case ${2:-} in
+    k2 | modern) stacks=$2 ;;
+    both) ;;
+    *) echo "error: --stack ${2:-}: want k2, modern or both" >&2; exit 2 ;;
+  esac
+  shift 2
 fi
-PYTHONPATH=$PWD OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests
-tests/modern.sh
+[ $# -gt 0 ] || set -- tests
+export PYTHONPATH=$PWD OMP_NUM_THREADS=1
+for stack in $stacks; do
+  python=$(tools/setup_env.sh --stack "$stack")
+  echo "== stack $stack: pytest $*"
+  "$python" -m pytest "$@"
+done

@@ -1,6 +1,7 @@
 """Batches are a function of (seed, epoch, position), whoever makes them."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,8 +18,12 @@ def corpus(data_dir, config):
     return Corpus(data_dir, config.model.vocab_size)
 
 
+def processes(rank=0, world_size=1, each=1):
+    return SimpleNamespace(rank=rank, world_size=world_size, batches_each=each, device=CPU)
+
+
 def batches(corpus, config, epoch=1, skip=0):
-    loader = train_loader(usable(corpus.train_cuts(), corpus, config), corpus.noise_cuts(), config, epoch, skip, 0, 1)
+    loader = train_loader(usable(corpus.train_cuts(), corpus, config), corpus.noise_cuts(), config, epoch, skip, processes())
     return [unpack_batch(batch, corpus, CPU) for batch in loader]
 
 
@@ -50,13 +55,20 @@ def test_batches_are_within_max_duration_and_augmented(corpus, config):
     assert not torch.equal(plain[0][0].sort().values, loud[0][0].sort().values)
 
 
-def test_two_processes_share_an_epoch(corpus, config):
+def test_however_many_processes_share_a_step_it_has_the_same_batches(corpus, config):
     cuts, noise = usable(corpus.train_cuts(), corpus, config), corpus.noise_cuts()
-    config.data.noise_prob, config.data.spec_aug, config.data.max_duration = 0.0, False, 4
-    parts = [list(train_loader(cuts, noise, config, 1, 0, rank, 2)) for rank in range(2)]
-    texts = [[t for b in part for t in b["supervisions"]["text"]] for part in parts]
-    assert len(parts[0]) == len(parts[1]) > 2 and len(texts[0]) + len(texts[1]) <= 48
-    assert not any(torch.equal(a["inputs"], b["inputs"]) for a, b in zip(*parts))
+    config.data.max_duration = 4
+
+    def taken(skip, *shares):
+        loaders = [train_loader(cuts, noise, config, 1, skip, share) for share in shares]
+        return [[unpack_batch(batch, corpus, CPU) for batch in loader] for loader in loaders]
+
+    alone, = taken(0, processes(each=2))
+    first, second = taken(0, processes(0, 2), processes(1, 2))
+    assert len(alone) > 4 and len(alone) % 2 == 0
+    assert equal(alone[::2], first) and equal(alone[1::2], second)
+    first, second = taken(2, processes(0, 2), processes(1, 2))  # an epoch that one process began
+    assert equal(alone[2::2], first) and equal(alone[3::2], second)
 
 
 def test_evaluation_sees_every_cut_once(corpus):

@@ -61,3 +61,21 @@ def test_nothing_is_seen_beyond_the_right_context():
     after, _ = encoder(x, lengths)
     # The segment of frames 16-19 sees one frame ahead (20); the segments before see nothing of it.
     assert torch.equal(before[:, :16], after[:, :16]) and not torch.allclose(before[:, 16:20], after[:, 16:20])
+
+
+@torch.no_grad()
+def test_the_emformer_is_torchaudios():
+    try:
+        from torchaudio.models import Emformer
+    except (ImportError, OSError):
+        pytest.skip("torchaudio's compiled part does not load beside this torch")
+    ours = make().emformer
+    theirs = Emformer(16, 2, 32, 3, 4, activation="gelu", left_context_length=8, right_context_length=1,
+                      weight_init_scale_strategy="depthwise").eval()
+    theirs.load_state_dict(ours.state_dict())
+    x, lengths = torch.randn(2, 25, 16), torch.tensor([24, 16])
+    for want, have in zip(theirs(x, lengths), ours(x, lengths)):
+        assert torch.equal(want, have)
+    (want, _, want_states), (have, _, have_states) = (m.infer(x[:, :5], torch.tensor([5, 5])) for m in (theirs, ours))
+    assert torch.equal(want, have)
+    assert all(torch.equal(a, b) for w, h in zip(want_states, have_states) for a, b in zip(w, h))

@@ -23,6 +23,8 @@ def model():
 
 @pytest.fixture(params=["k2", "native"])
 def backend(request):
+    if request.param == "k2":
+        pytest.importorskip("k2", reason="k2 is not here (the modern stack has none)")
     return request.param
 
 

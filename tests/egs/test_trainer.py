@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from egs.librispeech.omni_sparsity import decode, subnets, train
+from egs.librispeech.omni_sparsity.backend import loss_backend
 from egs.librispeech.omni_sparsity.checkpoint import load_checkpoint
 from egs.librispeech.omni_sparsity.trainer import Trainer
 from tools.errors import UserError
@@ -25,14 +26,14 @@ class Stopped(Exception):
 def run(config, data_dir, exp_dir, stop_at=None, **more):
     trainer = Trainer(config, data_dir, exp_dir, tensorboard=False)
     if stop_at is not None:
-        real = trainer._train_step
+        real = trainer.train_step
 
-        def step(*batch):
+        def step(*arguments):
             if trainer.step == stop_at:
                 raise Stopped
-            real(*batch)
+            real(*arguments)
 
-        trainer._train_step = step
+        trainer.train_step = step
     trainer.run(more.get("start_epoch", 0), more.get("start_batch", 0))
     return trainer
 
@@ -114,7 +115,7 @@ def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_when_done(conf
             name = f"{test_set}-epoch-4-avg-2-sparsity-{row['sparsity']:g}"
             assert (tmp_path / f"exp/greedy_search/errs-{name}.txt").read_text().startswith("%WER = ")
             record = json.loads((tmp_path / f"exp/greedy_search/decode-{name}.json").read_text())
-            assert record["checkpoint"] == row["checkpoint"] and record["loss_backend"].startswith("k2 ")
+            assert record["checkpoint"] == row["checkpoint"] and record["loss_backend"] == loss_backend("auto")[1]
 
     after = run_all()
     assert after == before
@@ -140,38 +141,3 @@ def test_another_configuration_is_refused(config, data_dir, tmp_path):
     config.train.base_lr *= 2
     with pytest.raises(UserError, match="config.yaml: this experiment was begun with another configuration"):
         train.keep_config(tmp_path, config)
-
-
-def two_processes(config, data_dir, exp_dir, *more):
-    """Trains as torchrun does; -> the last checkpoint."""
-    exp_dir.mkdir(exist_ok=True)
-    (exp_dir / "c.yaml").write_text(config.to_yaml())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
-               "egs.librispeech.omni_sparsity.train", "--config", str(exp_dir / "c.yaml"), "--data-dir", str(data_dir),
-               "--exp-dir", str(exp_dir), "--tensorboard", "0", *more]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return load_checkpoint(exp_dir / f"epoch-{config.train.num_epochs}.pt")
-
-
-def test_two_processes_train_what_one_does_with_both_batches(config, data_dir, tmp_path):
-    """Every step of two processes sees two batches: the same audio in half the steps."""
-    config.train.num_epochs = 1
-    two = two_processes(config, data_dir, tmp_path / "two")
-    one = run(config, data_dir, tmp_path / "one")
-    assert two["world_size"] == 2 and one.step // 2 - 2 <= two["batch_idx_train"] <= one.step // 2 + 1
-    assert (tmp_path / "two" / "log" / "train-1.log").is_file()
-
-
-def test_two_processes_hold_one_model_and_resume_exactly(config, data_dir, tmp_path):
-    """What is done on the first process alone (validation, saving) must leave no trace on its model: a resumed run
-    gives its state to both, an unbroken one lets each keep its own."""
-    config.train.num_epochs, config.omni.dense_until = 2, 0.6
-    whole = two_processes(config, data_dir, tmp_path / "two")
-    again = two_processes(config, data_dir, tmp_path / "two", "--start-epoch", "2")
-    assert whole["omni"]["forked"] and whole["passes"] == again["passes"]
-    for name, value in whole["model"].items():
-        assert torch.equal(value, again["model"][name]), name
-    for name, value in whole["omni"]["private"].items():
-        assert torch.equal(value, again["omni"]["private"][name]), name

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from tools import preflight
+from tools import preflight, probe
 
-PINS = preflight.expected_versions()
+PINS = preflight.expected_versions("k2")
 WHOLE = {name: PINS[name] for name in preflight.SHOWN + preflight.SHARED}
 
 
-def rows(versions, errors={}, facts={}, **kwargs):
-    return {row.name: row for row in preflight.package_rows(PINS, versions, errors, facts, **kwargs)}
+def rows(versions, stack="k2", **kwargs):
+    return {row.name: row for row in preflight.Environment(stack, versions, **kwargs).rows()}
 
 
 def without(*names):
@@ -58,7 +58,7 @@ def test_local_version_label_is_the_same_version():
 def test_missing_kaldifeat_is_a_warning():
     row = rows(without("kaldifeat"))["kaldifeat"]
     assert (row.verdict, row.needed) == ("missing", False)
-    assert row.detail.endswith("tools/setup_env.sh --kaldifeat")
+    assert row.detail.endswith("tools/setup_env.sh --stack k2 --kaldifeat")
 
 
 def test_wrong_one_of_the_shared_line_gets_its_own():
@@ -76,15 +76,28 @@ def test_broken_import_says_why_and_reinstalls():
 
 
 def test_an_empty_python_is_mended_by_the_setup():
-    found = rows({}, python="/usr/bin/python3")
+    found = rows({}, python="/usr/bin/python3", pip_major=0)
     assert {row.detail for name, row in found.items() if name != "kaldifeat"} == {"tools/setup_env.sh"}
 
 
 def test_wrong_python():
-    assert preflight.python_row((3, 10, 2), ".venv/bin/python").verdict == "ok"
-    row = preflight.python_row((3, 11, 7), ".venv/bin/python")
+    assert preflight.python_row((3, 10, 2), ".venv/bin/python", "k2").verdict == "ok"
+    assert preflight.python_row((3, 12, 2), ".venv-modern/bin/python", "modern").verdict == "ok"
+    row = preflight.python_row((3, 9, 7), ".venv/bin/python", "modern")
     assert (row.verdict, row.needed) == ("wrong version", True)
-    assert row.detail.endswith("rm -rf .venv && tools/setup_env.sh")
+    assert row.detail.endswith("tools/setup_env.sh")
+
+
+def test_modern_stack_needs_no_k2():
+    pins = preflight.expected_versions("modern")
+    assert pins["torch"].startswith("2.") and "k2" not in pins
+    whole = {name: pins[name] for name in preflight.SHOWN + preflight.SHARED if name != "k2"}
+    found = rows(whole, stack="modern")
+    assert (found["k2"].verdict, found["k2"].needed) == ("missing", False)
+    assert {row.verdict for name, row in found.items() if name != "k2"} == {"ok"}
+    assert rows({**whole, "k2": "1.24.4.dev20260101"}, stack="modern")["k2"].verdict == "ok"
+    row = rows({**whole, "lhotse": "1.32.0"}, stack="modern")["lhotse"]
+    assert row.verdict == "wrong version" and row.needed
 
 
 @pytest.mark.parametrize(
@@ -99,7 +112,7 @@ def test_wrong_python():
     ],
 )
 def test_which_devices_a_cuda_build_runs_on(archs, capability, runs):
-    assert preflight._has_code_for(archs, capability) is runs
+    assert probe._has_code_for(archs, capability) is runs
 
 
 def test_cuda_line():
@@ -123,7 +136,7 @@ def test_a_crashing_import_is_named_and_the_others_are_still_checked(tmp_path, m
     (tmp_path / "tqdm.py").write_text("raise ImportError('wheel of another Python\\nmore')")
     (tmp_path / "yaml.py").write_text("print('[noise]')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    errors, facts = preflight.run_probe(["lilcom", "tqdm", "pyyaml"])
+    errors, facts = probe.run_probe(["lilcom", "tqdm", "pyyaml"])
     assert errors == {
         "lilcom": "crashed while it was imported",
         "tqdm": "ImportError: wheel of another Python",
@@ -134,7 +147,8 @@ def test_a_crashing_import_is_named_and_the_others_are_still_checked(tmp_path, m
 def run_main(monkeypatch, capsys, versions, errors={}):
     monkeypatch.setattr(preflight, "installed_versions", lambda names: {"pip": "23.0.1", **versions})
     monkeypatch.setattr(preflight, "run_probe", lambda names: (errors, {}))
-    monkeypatch.setattr(preflight, "python_row", lambda version, path: preflight.Row("Python", "3.10.13"))
+    monkeypatch.setattr(preflight, "running_stack", lambda: "k2")
+    monkeypatch.setattr(preflight, "python_row", lambda version, path, stack: preflight.Row("Python", "3.10.13"))
     with pytest.raises(SystemExit) as stop:
         preflight.main(["--this-python"])
         raise SystemExit(0)
@@ -164,10 +178,10 @@ def test_runs_on_the_standard_library_alone():
     )
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
-    assert re.search(r"^  k2 +- +missing +tools/setup_env.sh", done.stdout, re.M)
+    assert re.search(r"^  lhotse +- +missing +tools/setup_env.sh", done.stdout, re.M)
 
 
-def test_reports_on_the_project_environment_unless_this_one_has_k2(tmp_path, monkeypatch):
+def test_reports_on_the_project_environment_unless_this_one_has_lhotse(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "ROOT", tmp_path)
     monkeypatch.setattr(preflight, "installed_versions", lambda names: {})
     assert preflight.environment_python() is None
@@ -178,5 +192,5 @@ def test_reports_on_the_project_environment_unless_this_one_has_k2(tmp_path, mon
     with pytest.raises(SystemExit) as stop:
         preflight.main([])
     assert stop.value.code == 1
-    monkeypatch.setattr(preflight, "installed_versions", lambda names: {"k2": "1.24.4"})
+    monkeypatch.setattr(preflight, "installed_versions", lambda names: {"lhotse": "1.33.0"})
     assert preflight.environment_python() is None

@@ -24,16 +24,32 @@ def loss_backend(name: str) -> Tuple[ModuleType, str]:
     Raises:
         UserError: k2 is asked for and cannot be imported.
     """
-    if name != "native":
-        try:
-            from importlib.metadata import version
+    error = k2_error() if name != "native" else ""
+    if name == "k2" and error:
+        raise UserError(f"loss.backend k2: not importable ({error}); take native, or auto")
+    if name == "native" or error:
+        from . import native_loss
 
-            import k2
+        return native_loss, "native"
+    from importlib.metadata import version
 
-            return k2, f"k2 {version('k2')}"
-        except (ImportError, OSError) as error:  # OSError: a library that it links is not found
-            if name == "k2":
-                raise UserError(f"loss.backend k2: not importable ({error}); take native, or auto") from None
-    from . import native_loss
+    import k2
 
-    return native_loss, "native"
+    return k2, f"k2 {version('k2')}"
+
+
+def why(name: str) -> str:
+    """Why `loss_backend(name)` is what it is, for the log."""
+    if name != "auto":
+        return "as asked"
+    error = k2_error()
+    return f"no k2: {error}" if error else "k2 is here"
+
+
+def k2_error() -> str:
+    """Why k2 cannot be imported; empty if it can."""
+    try:
+        import k2  # noqa: F401
+    except (ImportError, OSError) as error:  # OSError: a library that it links is not found
+        return str(error).strip().splitlines()[0]
+    return ""

@@ -62,9 +62,11 @@ class Loss:
 
 @dataclass
 class Data:
-    max_duration: float = 200.0  # seconds of audio in a batch, for each process
+    max_duration: float = 200.0  # seconds of audio in a batch
+    batches_per_step: int = 0  # whose gradients make one step, shared by the processes; 0: one for each process
     num_buckets: int = 30
     num_workers: int = 2
+    on_the_fly: bool = False  # training's features from audio, on its device, instead of those of stage 1
     parts: int = 1  # an epoch is one of so many parts of the training cuts, in turn
     augment_from: int = 1  # the first epoch with noise and SpecAugment: they slow the way off the plateau
     noise_prob: float = 0.5
@@ -98,6 +100,7 @@ class Train:
     log_interval: int = 50
     valid_utterances: int = 400
     num_threads: int = 0  # of torch; 0: as torch chooses
+    precision: str = "auto"  # of the model in training: "float32", "bf16", or "auto": bf16 on a GPU that has it
 
 
 @dataclass
@@ -143,9 +146,8 @@ class Config:
         """Digits that change when a setting changes which shapes what is trained (not how it is run or decoded)."""
         whole = dataclasses.asdict(self)
         del whole["decode"], whole["loss"]["backend"]
-        for name in ("num_workers",):
-            del whole["data"][name]
-        for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads"):
+        del whole["data"]["num_workers"]
+        for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads", "precision"):
             del whole["train"][name]
         return hashlib.sha256(yaml.safe_dump(whole).encode()).hexdigest()[:16]
 
@@ -164,6 +166,7 @@ _SHARES = (
 _ONE_OF = {
     "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
     "omni.sampling": ("single", "sandwich"), "train.optimizer": ("muon", "adamw"),
+    "train.precision": ("auto", "float32", "bf16"),
 }
 
 

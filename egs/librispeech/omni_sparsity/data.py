@@ -8,19 +8,25 @@ import random
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import sentencepiece as spm
 import torch
 from lhotse import CutSet, load_manifest
-from lhotse.dataset import CutMix, DynamicBucketingSampler, K2SpeechRecognitionDataset, SimpleCutSampler, SpecAugment
+from lhotse.dataset import CutMix, DynamicBucketingSampler, K2SpeechRecognitionDataset, SimpleCutSampler
+from lhotse.dataset.input_strategies import AudioSamples
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tools.errors import UserError
 
 from .config import Config
+from .distributed import Processes
+from .features import DeviceFeatures, make_spec_augment, seeded
 from .subsets import training_sets
+
+TORCH_2 = int(torch.__version__.split(".")[0]) >= 2
+Batch = Tuple[Tensor, Tensor, List[List[int]]]  # features (B, T, 80), lengths (B,) int64, symbols of each utterance
 
 # Training cuts are counted and filtered before they are sampled, so they are in memory anyway.
 warnings.filterwarnings("ignore", message="You are using DynamicBucketingSampler with an eagerly read CutSet")
@@ -68,24 +74,17 @@ class TrainDataset(torch.utils.data.Dataset):
             mix = CutMix(noise, snr=tuple(d.noise_snr), p=d.noise_prob, preserve_id=True, seed=self.rng,
                          random_mix_offset=True, pad_to_longest=False)
             transforms.append(mix)
-        augment = []
-        if augmented and d.spec_aug:
-            augment.append(SpecAugment(
-                time_warp_factor=0, num_feature_masks=d.num_feature_masks, features_mask_size=d.freq_mask,
-                num_frame_masks=d.num_frame_masks, frames_mask_size=d.time_mask,
-                max_frames_mask_fraction=d.max_frames_mask_fraction, p=d.spec_aug_prob))
-        self.dataset = K2SpeechRecognitionDataset(cut_transforms=transforms, input_transforms=augment)
+        if d.on_the_fly:
+            self.dataset = K2SpeechRecognitionDataset(cut_transforms=transforms, input_strategy=AudioSamples())
+        else:
+            augment = [make_spec_augment(d)] if augmented and d.spec_aug else []
+            self.dataset = K2SpeechRecognitionDataset(cut_transforms=transforms, input_transforms=augment)
 
     def __getitem__(self, cuts: CutSet) -> Dict[str, Any]:
         digits = zlib.crc32(f"{self.seed}/{self.epoch}/{' '.join(cuts.ids)}".encode())
         self.rng.seed(digits)
-        outer = random.getstate()
-        random.seed(digits)  # SpecAugment draws from the global streams
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(digits)
-            batch = self.dataset[cuts]
-        random.setstate(outer)
-        return batch
+        with seeded(digits):
+            return {**self.dataset[cuts], "seed": digits}
 
 
 def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
@@ -125,33 +124,45 @@ def epoch_cuts(cuts: CutSet, config: Config, epoch: int) -> CutSet:
     return part if len(part) else cuts
 
 
-def train_sampler(cuts: CutSet, config: Config, epoch: int, rank: int, world_size: int) -> DynamicBucketingSampler:
+def train_sampler(cuts: CutSet, config: Config, epoch: int) -> DynamicBucketingSampler:
     """Batches of like durations, shuffled by (seed, epoch), each at most `max_duration` seconds."""
     sampler = DynamicBucketingSampler(
         cuts, max_duration=config.data.max_duration, num_buckets=max(2, min(config.data.num_buckets, len(cuts) // 8)),
-        shuffle=True, drop_last=world_size > 1, seed=config.train.seed, rank=rank, world_size=world_size,
+        shuffle=True, seed=config.train.seed, rank=0, world_size=1,
     )
     sampler.set_epoch(epoch)
     return sampler
 
 
-class Skip:
-    """A sampler without its first batches: where a resumed epoch goes on. No features are read for those."""
+class Share:
+    """What one process takes of an epoch's batches: of each group of `group`, the ones of its turn.
 
-    def __init__(self, sampler: DynamicBucketingSampler, batches: int) -> None:
-        self.sampler, self.batches = sampler, batches
+    Every process goes through all batches (of cuts, nothing is read for them), so a group is the same one however many
+    processes share it, and an epoch may go on with another number of them. What is left at the end and makes no whole
+    group is left out.
+
+    Args:
+        skip: batches at the beginning that are done.
+    """
+
+    def __init__(self, sampler: DynamicBucketingSampler, skip: int, group: int, rank: int, world_size: int) -> None:
+        self.sampler, self.skip, self.group, self.rank, self.world_size = sampler, skip, group, rank, world_size
 
     def __iter__(self) -> Iterator[CutSet]:
-        return itertools.islice(iter(self.sampler), self.batches, None)
+        batches = itertools.islice(iter(self.sampler), self.skip, None)
+        while len(group := list(itertools.islice(batches, self.group))) == self.group:
+            yield from group[self.rank :: self.world_size]
 
 
-def train_loader(cuts: CutSet, noise: CutSet, config: Config, epoch: int, skip: int, rank: int, world_size: int
+def train_loader(cuts: CutSet, noise: CutSet, config: Config, epoch: int, skip: int, processes: Processes
                  ) -> DataLoader:
-    """The batches of an epoch from number `skip` (0-based) on."""
-    sampler = Skip(train_sampler(cuts, config, epoch, rank, world_size), skip)
+    """The batches of an epoch from number `skip` (0-based) on: `processes.batches_each` of them for each step."""
+    sampler = Share(train_sampler(cuts, config, epoch), skip, processes.batches_each * processes.world_size,
+                    processes.rank, processes.world_size)
     workers = config.data.num_workers
     return DataLoader(TrainDataset(config, noise, epoch), sampler=sampler, batch_size=None, num_workers=workers,
-                      prefetch_factor=8 if workers else 2)
+                      prefetch_factor=8 if workers else None if TORCH_2 else 2,
+                      pin_memory=processes.device.type == "cuda")
 
 
 def evaluation_loader(cuts: CutSet, max_duration: float) -> DataLoader:
@@ -161,9 +172,12 @@ def evaluation_loader(cuts: CutSet, max_duration: float) -> DataLoader:
     return DataLoader(K2SpeechRecognitionDataset(return_cuts=True), sampler=sampler, batch_size=None)
 
 
-def unpack_batch(batch: Dict[str, Any], corpus: Corpus, device: torch.device
-                 ) -> Tuple[Tensor, Tensor, List[List[int]]]:
-    """-> features (B, T, 80), lengths (B,) int64, symbols [[int]] of a batch of lhotse's."""
-    features = batch["inputs"].to(device)
-    lengths = batch["supervisions"]["num_frames"].to(device=device, dtype=torch.int64)
-    return features, lengths, corpus.encode(batch["supervisions"]["text"])
+def unpack_batch(
+    batch: Dict[str, Any], corpus: Corpus, device: torch.device, compute: Optional[DeviceFeatures] = None, epoch: int = 0
+) -> Batch:
+    """Of a batch of lhotse's, of features or (with `compute`) of audio."""
+    inputs, said = batch["inputs"].to(device, non_blocking=True), batch["supervisions"]
+    symbols = corpus.encode(said["text"])
+    if compute is not None:
+        return (*compute(inputs, said["num_samples"], epoch, batch["seed"]), symbols)
+    return inputs, said["num_frames"].to(device=device, dtype=torch.int64, non_blocking=True), symbols

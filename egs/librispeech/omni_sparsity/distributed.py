@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import List
+from contextlib import contextmanager
+from typing import Iterator, List
 
 import torch
 import torch.distributed as dist
 from torch import nn
+
+from tools.errors import UserError
 
 from .backend import loss_backend
 
@@ -32,18 +35,33 @@ def cuda_works(backend: str) -> bool:
 class Processes:
     """Gradients are averaged by one all-reduce a step, without DistributedDataParallel: a step of several sub-networks
     is several backward passes, and each leaves other (private) parameters without a gradient; DDP supports neither
-    without searching the graph for unused parameters."""
+    without searching the graph for unused parameters.
 
-    def __init__(self, backend: str) -> None:
-        """backend: of the loss, see `loss_backend`."""
+    Attributes:
+        batches_each: batches of one process in a step, whose gradients add up.
+    """
+
+    def __init__(self, backend: str, batches_per_step: int = 0) -> None:
+        """
+        Args:
+            backend: of the loss, see `loss_backend`.
+            batches_per_step: of all processes together; 0: one for each.
+
+        Raises:
+            UserError: the processes cannot share the batches evenly.
+        """
         self.rank = int(os.environ.get("RANK", 0))
         self.world_size = int(os.environ.get("WORLD_SIZE", 1))
+        if batches_per_step < 0 or batches_per_step % self.world_size:
+            raise UserError(f"data.batches_per_step {batches_per_step}: want a multiple of the {self.world_size} processes")
+        self.batches_each = max(1, batches_per_step // self.world_size)
         self.device = torch.device("cpu")
         if cuda_works(backend):
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            with self._all_there():
+                dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
     @property
     def is_first(self) -> bool:
@@ -56,18 +74,36 @@ class Processes:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
-        dist.all_reduce(flat)
+        with self._all_there():
+            dist.all_reduce(flat)
         flat /= self.world_size
         for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients])):
             gradient.copy_(mean.view_as(gradient))
 
-    def sum(self, value: float) -> float:
+    def sum(self, values: List[float]) -> List[float]:
+        """Of each value, over the processes."""
         if self.world_size == 1:
-            return value
-        total = torch.tensor([value], dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
-        return total.item()
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        with self._all_there():
+            dist.all_reduce(total)
+        return total.tolist()
 
     def barrier(self) -> None:
         if self.world_size > 1:
-            dist.barrier()
+            with self._all_there():
+                dist.barrier()
+
+    def close(self) -> None:
+        """At the end of the training."""
+        if self.world_size > 1:
+            self.barrier()
+            dist.destroy_process_group()
+
+    @contextmanager
+    def _all_there(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # what gloo and nccl raise where a process does not answer any more
+            raise UserError(f"process {self.rank} of {self.world_size}: another one is gone "
+                            f"({str(error).splitlines()[0]}); the same command goes on from the last checkpoint") from None

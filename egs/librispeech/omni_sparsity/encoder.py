@@ -7,9 +7,9 @@ from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
-from torchaudio.models import Emformer
 
 from .config import Model as ModelConfig
+from .emformer import Emformer
 from .frontend import Frontend
 
 # Of a stream: the front end's cache and the number of frames so far, then the Emformer's state of each layer.
@@ -38,21 +38,6 @@ class CircularPosition(nn.Module):
         return x + self.projection(self.features[position])
 
 
-class CachedEmformer(Emformer):
-    """torchaudio's, whose attention mask, made segment by segment, is kept for each length that comes by."""
-
-    def _gen_attention_mask(self, input: Tensor) -> Tensor:
-        """(T, B, D) -> the bool mask of T frames and their right contexts."""
-        key = (input.size(0), input.device)
-        if not hasattr(self, "_masks"):
-            self._masks = {}
-        if key not in self._masks:
-            if len(self._masks) >= 256:
-                self._masks.clear()
-            self._masks[key] = super()._gen_attention_mask(input)
-        return self._masks[key]
-
-
 class StreamingEncoder(nn.Module):
     """`forward` sees whole utterances under the attention mask of streaming: its output equals `infer`'s, chunk by
     chunk. A frame sees its own segment, `left_context_length` frames before and `right_context_length` after it."""
@@ -63,7 +48,7 @@ class StreamingEncoder(nn.Module):
         self.right_context_length = config.right_context_length
         self.frontend = Frontend(config)
         self.position = CircularPosition(config)
-        self.emformer = CachedEmformer(
+        self.emformer = Emformer(
             config.encoder_dim,
             config.num_heads,
             config.ffn_dim,

@@ -43,24 +43,33 @@ def path_scores(px: Tensor, py: Tensor, boundary: Tensor | None = None) -> Tuple
 class _PathScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx, px: Tensor, py: Tensor, boundary: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        regular = px.shape[2] == py.shape[2] + 1
         batch, rows, frames = py.shape
+        regular = px.shape[2] == frames + 1
         steps = rows - 1 + frames if regular else frames
+        # Of an utterance that ends before the others only edges within its own rectangle count; a free path leads from
+        # there on to where the others end: along its last row, then (regular) along the last column.
+        s = torch.arange(rows, device=px.device)[:, None]
+        t = torch.arange(frames + 1, device=px.device)
+        s_end, t_end = boundary[:, 2, None, None], boundary[:, 3, None, None]
+        beyond_y = t[:-1] >= t_end  # (B, 1, T)
+        y = py.double().masked_fill(beyond_y, -INF).masked_fill_((s == s_end) & beyond_y, 0.0)
+        beyond_x = (s[:-1] >= s_end) | (t[: px.shape[2]] > t_end - (0 if regular else 1))
+        x = px.double().masked_fill(beyond_x, -INF)
+        if regular:
+            x[:, :, -1].masked_fill_(s[:-1, 0] >= s_end[..., 0], 0.0)
         # Sums of hundreds of nats, of which exp is taken: single precision would cost four digits of an occupation.
-        x, y = (_by_step(values.double(), steps, regular) for values in (px, py))  # (steps, B, S), (steps, B, S + 1)
-        nodes = _sums(x, y)  # (steps + 1, B, S + 1)
-        which = torch.arange(batch, device=px.device)
-        s_end, t_end = boundary[:, 2], boundary[:, 3]
-        end = (s_end + t_end if regular else t_end, which, s_end)
-        scores = nodes[end]
-        # How often paths that reach a node came along each edge into it; where none reaches it, never.
-        reached = nodes[1:].masked_fill(nodes[1:] == -INF, INF)
-        x += nodes[:-1, :, :-1]
-        y += nodes[:-1]
-        taken = _occupations(x.sub_(reached[..., 1:]).exp_(), y.sub_(reached).exp_(), end, scores > -INF)
-        taken_x, taken_y = (
-            _by_node(one, like, regular).to(px.dtype) for one, like in zip(taken, (px, py))
-        )
+        x, y = (_by_step(values, steps, regular) for values in (x, y))  # (steps, B, S), (steps, B, S + 1)
+        # From the start to each node, and from each node to the end, which is the same with all edges turned round.
+        last = torch.full_like(boundary[:, 2], rows - 1) if regular else boundary[:, 2]
+        first = torch.cat([torch.zeros_like(last), rows - 1 - last])
+        nodes = _sums(*(torch.cat([edges, edges.flip(0, 2)], dim=1) for edges in (x, y)), first)
+        before, after = nodes[:, :batch], nodes[:, batch:].flip(0, 2)  # (steps + 1, B, S + 1)
+        scores = before[-1].gather(1, last[:, None])[:, 0]
+        reached = scores.masked_fill(scores == -INF, INF)[:, None]
+        taken_x = x.add_(before[:-1, :, :-1]).add_(after[1:, :, 1:]).sub_(reached).exp_()
+        taken_y = y.add_(before[:-1]).add_(after[1:]).sub_(reached).exp_()
+        taken_x = _by_node(taken_x, px, regular).to(px.dtype).masked_fill_(beyond_x, 0.0)
+        taken_y = _by_node(taken_y, py, regular).to(py.dtype).masked_fill_(beyond_y, 0.0)
         ctx.save_for_backward(taken_x, taken_y)
         ctx.mark_non_differentiable(taken_x, taken_y)
         return scores.to(px.dtype), taken_x, taken_y
@@ -72,32 +81,20 @@ class _PathScores(torch.autograd.Function):
         return taken_x * grad, taken_y * grad, None
 
 
-def _sums(x: Tensor, y: Tensor) -> Tensor:
-    """Log-sum over the paths from the start to each node: (steps + 1, B, S + 1)."""
+def _sums(x: Tensor, y: Tensor, first: Tensor) -> Tensor:
+    """Log-sum over the paths from row `first` (B,) of the first step to each node: (steps + 1, B, S + 1)."""
     steps, batch, rows = y.shape
     nodes = y.new_full((steps + 1, batch, rows), -INF)
-    nodes[0, :, 0] = 0.0
+    nodes[0].scatter_(1, first[:, None], 0.0)
     beside = x.new_empty(x.shape[1:])
-    for before, now, edges_x, edges_y in zip(nodes[:-1].unbind(), nodes[1:].unbind(), x.unbind(), y.unbind()):
+    # Views are made at once: in a step of a few microseconds they would take as long as the sums.
+    below, above = nodes[:-1, :, :-1].unbind(), nodes[1:, :, 1:].unbind()
+    every = zip(nodes[:-1].unbind(), nodes[1:].unbind(), below, above, x.unbind(), y.unbind())
+    for before, now, below, above, edges_x, edges_y in every:
         torch.add(before, edges_y, out=now)
-        torch.add(before[:, :-1], edges_x, out=beside)
-        above = now[:, 1:]
+        torch.add(below, edges_x, out=beside)
         torch.logaddexp(above, beside, out=above)
     return nodes
-
-
-def _occupations(x: Tensor, y: Tensor, end: Tuple[Tensor, Tensor, Tensor], has_path: Tensor) -> Tuple[Tensor, Tensor]:
-    """From each node's shares of its incoming edges to the shares of whole paths, backwards from the end; in place."""
-    visits = y.new_zeros((len(y) + 1, *y.shape[1:]))
-    visits[end] = has_path.to(y.dtype)
-    for before, now, edges_x, edges_y in reversed(
-        list(zip(visits[:-1].unbind(), visits[1:].unbind(), x.unbind(), y.unbind()))
-    ):
-        edges_x *= now[:, 1:]
-        edges_y *= now
-        before += edges_y
-        before[:, :-1] += edges_x
-    return x, y
 
 
 def _by_step(values: Tensor, steps: int, regular: bool) -> Tensor:

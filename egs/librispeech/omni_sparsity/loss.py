@@ -15,9 +15,10 @@ from .model import Transducer
 
 @dataclass
 class Losses:
-    """Sums over the utterances whose losses are finite; `total` carries the gradient."""
+    """Sums over the utterances whose losses are finite; `total` carries the gradient, `value` is its number."""
 
     total: Tensor
+    value: float
     simple: float
     pruned: float
     ctc: float
@@ -52,9 +53,9 @@ def compute_loss(
     boundary = torch.zeros(y.size(0), 4, dtype=torch.int64, device=device)
     boundary[:, 2], boundary[:, 3] = y_lens, encoder_lens
 
-    # Half precision is too coarse for sums over a lattice.
-    with torch.cuda.amp.autocast(enabled=False):
-        encoder_out, decoder_out = encoder_out.float(), decoder_out.float()
+    encoder_out, decoder_out = encoder_out.float(), decoder_out.float()
+    # Whatever precision the caller computes in: half is too coarse for sums over a lattice.
+    with torch.autocast(device.type, enabled=False):
         simple, (px_grad, py_grad) = rnnt.rnnt_loss_smoothed(
             lm=model.simple_lm_proj(decoder_out),
             am=model.simple_am_proj(encoder_out),
@@ -68,12 +69,13 @@ def compute_loss(
             return_grad=True,
         )  # (B,)
         ranges = rnnt.get_rnnt_prune_ranges(px_grad, py_grad, boundary, config.prune_range)  # (B, T, s_range)
-        am, lm = rnnt.do_rnnt_pruning(
-            am=model.joiner.encoder_proj(encoder_out), lm=model.joiner.decoder_proj(decoder_out), ranges=ranges
-        )  # (B, T, s_range, joiner_dim)
-        logits = model.joiner(am, lm, project_input=False)  # (B, T, s_range, V)
+    am, lm = rnnt.do_rnnt_pruning(
+        am=model.joiner.encoder_proj(encoder_out), lm=model.joiner.decoder_proj(decoder_out), ranges=ranges
+    )  # (B, T, s_range, joiner_dim)
+    logits = model.joiner(am, lm, project_input=False)  # (B, T, s_range, V)
+    with torch.autocast(device.type, enabled=False):
         pruned = rnnt.rnnt_loss_pruned(
-            logits=logits,
+            logits=logits.float(),
             symbols=y,
             ranges=ranges,
             termination_symbol=blank,
@@ -90,13 +92,14 @@ def compute_loss(
             )
 
     finite = torch.isfinite(simple) & torch.isfinite(pruned) & torch.isfinite(ctc)
-    not_finite = [] if bool(finite.all()) else torch.nonzero(~finite).flatten().tolist()
-    if not_finite:
-        simple, pruned, ctc, encoder_lens = simple[finite], pruned[finite], ctc[finite], encoder_lens[finite]
-    simple, pruned, ctc = simple.sum(), pruned.sum(), ctc.sum()
+    simple, pruned, ctc = (torch.where(finite, x, torch.zeros_like(x)).sum() for x in (simple, pruned, ctc))
     simple_scale, pruned_scale = warm_scales(step, config)
     total = simple_scale * simple + pruned_scale * pruned + config.ctc_scale * ctc
-    return Losses(total, simple.item(), pruned.item(), ctc.item(), int(encoder_lens.sum()), not_finite)
+    # All numbers at once: a GPU stops for each that is asked for.
+    numbers = torch.stack([x.detach().double() for x in (total, simple, pruned, ctc, (encoder_lens * finite).sum())])
+    *sums, frames, kept = torch.cat([numbers, finite.sum()[None]]).tolist()
+    not_finite = [] if kept == len(y) else torch.nonzero(~finite).flatten().tolist()
+    return Losses(total, *sums, int(frames), not_finite)
 
 
 def warm_scales(step: int, config: LossConfig) -> tuple[float, float]:

@@ -6,14 +6,17 @@ import logging
 from pathlib import Path
 from typing import Dict, Optional
 
+from .distributed import Processes
 from .loss import Losses
 from .strategy import KINDS
 
 
 class Meter:
-    """Means over encoder frames (40 ms), of the last `report` interval, for sub-networks max, min and random."""
+    """Means over encoder frames (40 ms) of all processes, of the last `report` interval, for sub-networks max, min and
+    random."""
 
-    def __init__(self, tensorboard: Optional[Path]) -> None:
+    def __init__(self, processes: Processes, tensorboard: Optional[Path]) -> None:
+        self.processes = processes
         self.writer = None
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -24,7 +27,7 @@ class Meter:
 
     def add(self, kind: str, losses: Losses) -> None:
         sums = self.sums.setdefault(kind, {"loss": 0.0, "simple": 0.0, "pruned": 0.0, "ctc": 0.0, "frames": 0})
-        sums["loss"] += losses.total.item()
+        sums["loss"] += losses.value
         sums["simple"] += losses.simple
         sums["pruned"] += losses.pruned
         sums["ctc"] += losses.ctc
@@ -34,11 +37,11 @@ class Meter:
         self.lr, self.norm, self.steps = lr, self.norm + norm, self.steps + 1
 
     def report(self, epoch: int, step: int, passes: int, progress: float, seconds: float) -> str:
-        """One line of the log; begins a new interval."""
-        self.last = {
-            kind: {name: sums[name] / max(1, sums["frames"]) for name in ("loss", "simple", "pruned", "ctc")}
-            for kind, sums in self.sums.items()
-        }
+        """One line of the log; begins a new interval. All processes call it together."""
+        self.last = {}
+        for kind in sorted(self.sums):  # the same ones in every process
+            *sums, frames = self.processes.sum(list(self.sums[kind].values()))
+            self.last[kind] = {name: value / max(1, frames) for name, value in zip(self.sums[kind], sums)}
         if self.writer:
             for kind, means in self.last.items():
                 for name, value in means.items():

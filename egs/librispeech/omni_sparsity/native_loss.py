@@ -49,23 +49,22 @@ def rnnt_loss_smoothed(
     tiny = torch.finfo(am.dtype).tiny
     norm = (lm_p @ am_p.transpose(1, 2) + tiny).log() + lm_top + am_top.transpose(1, 2)  # (B, S + 1, T)
     lm_sum = lm_p.sum(dim=2, keepdim=True)
-    lm_norm = lm_sum.log() + lm_top  # (B, S + 1, 1)
-    unigram = (lm_p / lm_sum).mean(dim=(0, 1)) + tiny  # (V,): what am alone is given as a language model
-    am_norm = (am_p @ unigram)[:, None].log() + am_top.transpose(1, 2)  # (B, 1, T)
-    unigram = unigram.log()
-
-    def smoothed(am_own: Tensor, lm_own: Tensor, unigram_own: Tensor, rows: slice) -> Tensor:
-        """Of symbols or of blank: am_own (B, *, T), lm_own (B, *, 1), unigram_own broadcasts."""
-        joint = am_own + lm_own - norm[:, rows]
-        return both * joint + lm_only_scale * (lm_own - lm_norm[:, rows]) + am_only_scale * (
-            am_own + unigram_own - am_norm
-        )
-
+    blank = termination_symbol
     am_symbols = am.gather(2, symbols[:, None].expand(-1, am.shape[1], -1)).transpose(1, 2)  # (B, S, T)
     lm_symbols = lm[:, :-1].gather(2, symbols[..., None])  # (B, S, 1)
-    px = smoothed(am_symbols, lm_symbols, unigram[symbols][..., None], slice(None, -1))
-    blank = termination_symbol
-    py = smoothed(am[:, None, :, blank], lm[..., blank, None], unigram[blank], slice(None))
+    am_blank, lm_blank = am[:, None, :, blank], lm[..., blank, None]  # (B, 1, T), (B, S + 1, 1)
+    px = both * (am_symbols + lm_symbols - norm[:, :-1])
+    py = both * (am_blank + lm_blank - norm)
+    if lm_only_scale:
+        lm_norm = lm_sum.log() + lm_top  # (B, S + 1, 1)
+        px = px + lm_only_scale * (lm_symbols - lm_norm[:, :-1])
+        py = py + lm_only_scale * (lm_blank - lm_norm)
+    if am_only_scale:
+        unigram = (lm_p / lm_sum).mean(dim=(0, 1)) + tiny  # (V,): what am alone is given as a language model
+        am_norm = (am_p @ unigram)[:, None].log() + am_top.transpose(1, 2)  # (B, 1, T)
+        unigram = unigram.log()
+        px = px + am_only_scale * (am_symbols + unigram[symbols][..., None] - am_norm)
+        py = py + am_only_scale * (am_blank + unigram[blank] - am_norm)
     return _loss(px, py, boundary, rnnt_type, delay_penalty, reduction, return_grad)
 
 
@@ -127,8 +126,10 @@ def get_rnnt_prune_ranges(px_grad: Tensor, py_grad: Tensor, boundary: Tensor, s_
 
 def do_rnnt_pruning(am: Tensor, lm: Tensor, ranges: Tensor) -> Tuple[Tensor, Tensor]:
     """am (B, T, D) and lm (B, S + 1, E) -> (B, T, R, D), (B, T, R, E): what meets in the rows of `ranges`."""
-    rows = torch.arange(len(lm), device=lm.device)[:, None, None]
-    return am[:, :, None].expand(-1, -1, ranges.shape[2], -1), lm[rows, ranges]
+    batch, rows, width = lm.shape
+    places = ranges + rows * torch.arange(batch, device=lm.device)[:, None, None]
+    met = lm.reshape(-1, width).index_select(0, places.flatten())
+    return am[:, :, None].expand(-1, -1, ranges.shape[2], -1), met.view(*ranges.shape, width)
 
 
 class _LogProbs(torch.autograd.Function):

@@ -34,7 +34,10 @@ def make_optimizer(
     ]
     if taken:
         groups.append({"params": [p for p in parameters if id(p) in taken], "orthogonal": True})
-    return Muon(groups, lr=config.base_lr, betas=tuple(config.betas), eps=1e-8, weight_decay=config.weight_decay)
+    # One kernel for all parameters, where torch has it (AdamW: from 2.0 on).
+    fused = {"fused": True} if parameters[0].is_cuda and torch.__version__ >= "2" else {}
+    return Muon(groups, lr=config.base_lr, betas=tuple(config.betas), eps=1e-8, weight_decay=config.weight_decay,
+                **fused)
 
 
 class Muon(torch.optim.AdamW):
@@ -67,7 +70,11 @@ class Muon(torch.optim.AdamW):
         for (rows, cols), alike in shapes.items():
             updates = []
             for p in alike:
-                momentum = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                if not self.state[p]:
+                    # AdamW looks for `step` in every state that it loads.
+                    self.state[p] = {"step": torch.tensor(0.0), "momentum_buffer": torch.zeros_like(p)}
+                self.state[p]["step"] += 1
+                momentum = self.state[p]["momentum_buffer"]
                 momentum.lerp_(p.grad, 1 - self.MOMENTUM)
                 updates.append(p.grad.lerp(momentum, self.MOMENTUM))  # Nesterov's
             scale = 0.2 * max(rows, cols) ** 0.5

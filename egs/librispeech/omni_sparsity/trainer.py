@@ -5,57 +5,42 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from . import checkpoint as ckpt
-from .backend import loss_backend
+from .backend import why
 from .config import Config
 from .data import Corpus, epoch_cuts, evaluation_loader, train_loader, unpack_batch, usable
 from .distributed import Processes
+from .features import DeviceFeatures
+from .learner import Learner
 from .loss import compute_loss
 from .meter import Meter
-from .model import Transducer
-from .optim import Schedule, make_optimizer
-from .strategy import Strategy, make_supernet
 from .subsets import evaluation_sets
 from tools.errors import UserError
 
 
-class Trainer:
-    """One supernet, its optimizer and its counters.
+class Trainer(Learner):
+    """The learner, its data and its counters.
 
-    Counters: `step` optimizer steps (icefall's batch_idx_train), `passes` forward-backward passes, `seen` seconds of
-    audio in this epoch over all processes, `seconds` of training.
+    Counters: `step` optimizer steps (icefall's batch_idx_train), `passes` forward-backward passes and `seen` seconds of
+    audio in this epoch, both over all processes, `seconds` of training.
     """
 
     def __init__(self, config: Config, data_dir: Path, exp_dir: Path, tensorboard: bool) -> None:
-        self.config, self.exp_dir = config, exp_dir
-        self.processes = Processes(config.loss.backend)
-        self.backend = loss_backend(config.loss.backend)[1]
-        self.device = self.processes.device
-        if config.train.num_threads:
-            torch.set_num_threads(config.train.num_threads)
-        # torch 1.13: the backward of oneDNN's GELU reads memory that nobody wrote where its gradient is not contiguous.
-        torch.backends.mkldnn.enabled = False
-        torch.manual_seed(config.train.seed)
+        super().__init__(config, Processes(config.loss.backend, config.data.batches_per_step))
+        self.exp_dir = exp_dir
         self.corpus = Corpus(data_dir, config.model.vocab_size)
-        self.model = Transducer(config.model).to(self.device)
-        self.net = make_supernet(self.model, config.omni, config.train.seed)
-        self.strategy = Strategy(self.net, config.omni)
-        self.parameters = [*self.model.parameters(), *(p for _, p in self.net.private_parameters())]
-        matrices = [p for p in self.model.encoder.parameters() if p.dim() == 2]
-        self.optimizer = make_optimizer(self.parameters, config.train, matrices)
-        self.schedule = Schedule(self.optimizer, config.train)
+        self.features = DeviceFeatures(config.data, self.device) if config.data.on_the_fly else None
         self.average = ckpt.RunningAverage(ckpt.weights_of(self.model, self.net))
         self.averaged_until = 0
-        self.epoch, self.batch, self.step, self.passes = 1, 0, 0, 0
+        self.epoch, self.batch = 1, 0
         self.seen, self.seconds = 0.0, 0.0
         self.durations = [1.0] * config.train.num_epochs  # seconds of audio in each epoch; `run` measures them
-        self.meter = Meter(exp_dir / "tensorboard" if tensorboard and self.processes.is_first else None)
+        self.meter = Meter(self.processes, exp_dir / "tensorboard" if tensorboard and self.processes.is_first else None)
 
     def run(self, start_epoch: int, start_batch: int) -> None:
         """Trains to the configured number of epochs, from the newest checkpoint unless told where to begin."""
@@ -67,7 +52,8 @@ class Trainer:
         self.durations = [sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in epochs]
         whole = sum(cut.duration for cut in cuts)
         count = sum(p.numel() for p in self.model.parameters())
-        logging.info(f"loss {self.backend}, {self.device}, {self.processes.world_size} process(es), "
+        logging.info(f"torch {torch.__version__}, loss {self.backend} ({why(self.config.loss.backend)}), {self.device}, "
+                     f"{'bf16' if self.bf16 else 'float32'}, {self.processes.world_size} process(es), "
                      f"{count} parameters, {whole / 3600:.2f} h of training speech with its perturbed copies")
         valid = self._valid_cuts() if self.processes.is_first else None
         while self.epoch <= self.config.train.num_epochs:
@@ -79,6 +65,7 @@ class Trainer:
         if self.processes.is_first:
             ckpt.remove_old(self.exp_dir, 0)
             self.meter.close()
+        self.processes.close()
 
     @property
     def progress(self) -> float:
@@ -89,17 +76,16 @@ class Trainer:
     def _train_epoch(self, cuts) -> None:
         t = self.config.train
         total = round(self.durations[self.epoch - 1])
-        loader = train_loader(cuts, self.noise, self.config, self.epoch, self.batch, self.processes.rank,
-                              self.processes.world_size)
+        loader = train_loader(cuts, self.noise, self.config, self.epoch, self.batch, self.processes)
+        each = self.processes.batches_each
         bar = tqdm(total=total, initial=round(self.seen), unit="s", disable=None if self.processes.is_first
                    else True, desc=f"epoch {self.epoch}/{t.num_epochs}", mininterval=1.0)
         began = time.monotonic()
-        for batch in loader:
-            features, lengths, symbols = unpack_batch(batch, self.corpus, self.device)
-            audio = self.processes.sum(float(lengths.sum()) * 0.01)
-            self._train_step(features, lengths, symbols)
-            self.batch += 1
-            self.step += 1
+        for group in zip(*[iter(loader)] * each):
+            batches = [unpack_batch(batch, self.corpus, self.device, self.features, self.epoch) for batch in group]
+            audio = self.processes.sum([0.01 * sum(float(lengths.sum()) for _, lengths, _ in batches)])[0]
+            self.train_step(batches, self.progress)
+            self.batch += each * self.processes.world_size
             self.seen += audio
             now = time.monotonic()
             self.seconds, began = self.seconds + now - began, now
@@ -119,34 +105,6 @@ class Trainer:
                 if self.processes.is_first:
                     ckpt.remove_old(self.exp_dir, t.keep_last_k)
         bar.close()
-
-    def _train_step(self, features, lengths, symbols) -> None:
-        t, step, progress = self.config.train, self.step, self.progress
-        # Dropout of a resumed run must be that of the unbroken one.
-        torch.manual_seed(hash((t.seed, step, self.processes.rank)) % 2**63)
-        if self.strategy.refreshes(step, progress):
-            self.net.refresh(exact=True)
-        lr = self.schedule.set_progress(progress)
-        self.optimizer.zero_grad(set_to_none=True)
-        subnets = self.strategy.subnets(step, progress)
-        for kind, spec in subnets:
-            with self.net.active(spec):
-                losses = compute_loss(self.model, features, lengths, symbols, self.config.loss, step)
-                (losses.total / max(1, losses.frames) / len(subnets)).backward()
-            self.passes += 1
-            self.meter.add(kind, losses)
-            if losses.not_finite:
-                count = len(losses.not_finite)
-                logging.warning(f"step {step}: {count} utterance(s) with a loss that is not finite left out")
-        self.processes.average_gradients(self.parameters)
-        norm = nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], t.clip_norm)
-        if torch.isfinite(norm):
-            self.optimizer.step()
-        else:
-            names = [name for name, p in self.model.named_parameters()
-                     if p.grad is not None and not torch.isfinite(p.grad).all()]
-            logging.warning(f"step {step}: gradient norm {norm.item()} ({', '.join(names[:3])}), step left out")
-        self.meter.add_step(lr, norm.item())
 
     def _valid_cuts(self):
         sets = [s for s in evaluation_sets(self.corpus.data_dir) if s.startswith("dev")]
@@ -219,9 +177,6 @@ class Trainer:
         if self.backend not in state["loss_backend"].split(", "):
             self.backend = f"{state['loss_backend']}, {self.backend}"  # results tell both
         logging.info(f"going on from {path}: epoch {self.epoch}, batch {self.batch}, step {self.step}")
-        if self.batch and state["world_size"] != self.processes.world_size:
-            raise UserError(f"{path}: saved within an epoch by {state['world_size']} processes, these are "
-                            f"{self.processes.world_size}: go on from a whole epoch with --start-epoch {self.epoch}")
 
 
 def _log_to(path: Path, processes: Processes) -> None:

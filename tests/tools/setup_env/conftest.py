@@ -9,19 +9,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = (
-    "awk bash cat chmod cp cut date df dirname env flock grep head kill ls mkdir mktemp mv nproc rm sed sh "
+    "awk bash cat chmod cp cut date df dirname env flock grep head kill ls mkdir mktemp mv nproc rm rmdir sed sh "
     "sha256sum sleep sort tac tail touch tr uname".split()
 )
 
-# Answers as Python 3.10 would to each thing that the script asks; $FAKE is a folder of notes and switches.
+# Answers as a Python of VERSION would to each thing that the script asks; $FAKE is a folder of notes and switches.
 PYTHON = r"""#!/bin/sh
 case "$1 $2" in
-  *version_info*) [ "${0##*/}" != old-python ] ;;
+  *"(3, 10) <= sys.version_info"*) [ VERSION = 3.10 ] ;;
+  *"(3, 11) <= sys.version_info"*) [ VERSION = 3.11 ] ;;
   *"import ensurepip"*) [ ! -e "$FAKE/no-ensurepip" ] ;;
   *pip.__version__*) echo "${FAKE_PIP:-23}" ;;
   *sysconfig*) echo "$FAKE/site" ;;
   *kaldifeat.Fbank*) [ -e "$FAKE/site/kaldifeat" ] ;;
-  --version*) echo "Python 3.10.13" ;;
+  --version*) echo "Python VERSION.13" ;;
   "-m venv")
     echo "venv from $0" >>"$FAKE/calls"
     mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; : >"$3/pyvenv.cfg"
@@ -32,7 +33,7 @@ case "$1 $2" in
       *tools/kaldifeat/requirements.txt*)
         [ ! -e "$FAKE/no-kaldifeat" ] || { echo "x.cc:1: fatal error: Python.h: No such file"; exit 1; }
         mkdir -p "$FAKE/site/kaldifeat" ;;
-      *requirements.txt*)
+      *requirements.txt*|*modern.txt*)
         [ ! -e "$FAKE/no-index" ] || { echo "ERROR: No matching distribution found for k2==1.23.4"; exit 1; }
         [ ! -e "$FAKE/slow" ] || { : >"$FAKE/in-pip"; sleep 60; } ;;
     esac ;;
@@ -66,8 +67,8 @@ class Machine:
         path.chmod(0o755)
         return path
 
-    def python_at(self, path: Path) -> Path:
-        return self.program(path, PYTHON)
+    def python_at(self, path: Path, version: str = "3.10") -> Path:
+        return self.program(path, PYTHON.replace("VERSION", version))
 
     def env(self, **more: str) -> dict[str, str]:
         return {"PATH": str(self.bin), "HOME": str(self.home), "FAKE": str(self.fake), **more}
@@ -84,6 +85,11 @@ class Machine:
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
+    @property
+    def whole(self) -> tuple[int, str, str]:
+        """What `run` returns where everything is there already."""
+        return 0, f"{self.venv}/bin/python\n", ""
+
     def calls(self) -> str:
         """What the stand-in was asked since the last look."""
         notes = self.fake / "calls"
@@ -91,8 +97,8 @@ class Machine:
         notes.unlink(missing_ok=True)
         return text
 
-    def give_python(self, name: str = "python3.10") -> Path:
-        return self.python_at(self.bin / name)
+    def give_python(self, version: str = "3.10") -> Path:
+        return self.python_at(self.bin / f"python{version}", version)
 
     def give_compiler(self) -> None:
         for name in ("g++", "make"):

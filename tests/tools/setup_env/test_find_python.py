@@ -50,9 +50,9 @@ def test_given_python(machine, tmp_path):
     machine.give_python()
     python = machine.python_at(tmp_path / "mine")
     assert dry_python(machine, "--python", str(python)) == str(python)
-    old = machine.python_at(tmp_path / "old-python")
+    old = machine.python_at(tmp_path / "old", "3.8")
     for wrong, reason in ((old, "not a Python 3.10"), (tmp_path / "none", "no such program")):
-        code, out, err = machine.run("--python", str(wrong))
+        code, out, err = machine.run("--stack", "k2", "--python", str(wrong))
         assert (code, out) == (2, "")
         assert err.startswith(f"error: --python {wrong}: {reason}") and err.count("\n") == 1
         assert not machine.venv.exists()
@@ -87,3 +87,10 @@ def test_uv_fetches_one_into_the_environment(machine, tmp_path):
     code, _, err = machine.run("--no-kaldifeat")
     assert code == 0, err
     assert f"venv from {machine.venv}/.python/cpython-3.10.22-linux/bin/python3.10" in machine.calls()
+
+
+def test_python_of_the_modern_stack(machine):
+    machine.give_python("3.10")
+    assert dry_python(machine, "--stack", "modern") == "none here; would be fetched by uv or conda"
+    path = machine.give_python("3.11")
+    assert dry_python(machine, "--stack", "modern") == str(path)

@@ -1,0 +1,67 @@
+"""Sums over a lattice, against all its paths counted one by one."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from egs.librispeech.omni_sparsity.lattice import path_scores
+
+TYPES = ("regular", "modified")
+
+
+def by_hand(px, py):
+    """(log-sum, px occupation, py occupation) of one utterance, over every order of its moves."""
+    symbols, frames = len(px), py.shape[1]
+    regular = px.shape[1] == frames + 1
+    total, taken = 0.0, [torch.zeros_like(px), torch.zeros_like(py)]
+    for emits in itertools.combinations(range(frames + symbols if regular else frames), symbols):
+        s = t = 0
+        score, edges = 0.0, []
+        for move in range(frames + symbols if regular else frames):
+            which = 0 if move in emits else 1
+            edges.append((which, s, t))
+            score += float((px, py)[which][s, t])
+            s, t = s + (which == 0), t + (which == 1 or not regular)
+        total += math.exp(score)
+        for which, *place in edges:
+            taken[which][tuple(place)] += math.exp(score)
+    return math.log(total), taken[0] / total, taken[1] / total
+
+
+@pytest.mark.parametrize("rnnt_type", TYPES)
+@pytest.mark.parametrize("symbols, frames", [(0, 1), (1, 1), (2, 4), (3, 5)])
+def test_every_path_counts_once(rnnt_type, symbols, frames):
+    rng = torch.Generator().manual_seed(symbols)
+    px = torch.randn(symbols, frames + (rnnt_type == "regular"), generator=rng, dtype=torch.float64)
+    py = torch.randn(symbols + 1, frames, generator=rng, dtype=torch.float64)
+    # Beside a longer one, in a batch: what lies behind its own end must not count.
+    px_wide, py_wide = torch.randn(2, symbols + 2, px.shape[1] + 3).double(), torch.randn(2, symbols + 3, frames + 3).double()
+    px_wide[0, :symbols, : px.shape[1]], py_wide[0, : symbols + 1, :frames] = px, py
+    if rnnt_type == "regular":
+        px_wide[0, :, frames + 1 :] = -math.inf
+    px_wide.requires_grad_(), py_wide.requires_grad_()
+    boundary = torch.tensor([[0, 0, symbols, frames], [0, 0, symbols + 2, frames + 3]])
+    scores, *taken = path_scores(px_wide, py_wide, boundary)
+    score, *want = by_hand(px, py)
+    assert scores[0].item() == pytest.approx(score, rel=1e-9)
+    gradients = torch.autograd.grad(scores[0], (px_wide, py_wide))
+    for found, gradient, expected in zip(taken, gradients, want):
+        assert torch.equal(found[0], gradient[0]) and not gradient[1].any()
+        rows, columns = expected.shape
+        assert torch.allclose(found[0, :rows, :columns], expected, atol=1e-9)
+        assert found[0].sum().item() == pytest.approx(expected.sum().item())  # nothing elsewhere
+
+
+def test_more_symbols_than_frames():
+    regular = path_scores(torch.zeros(1, 3, 3), torch.zeros(1, 4, 2))[0]
+    assert regular.item() == pytest.approx(math.log(10.0))  # 5 choose 2 paths of weight 1
+    # At most one symbol a frame: no path, and no gradient that is not a number.
+    scores, taken_x, taken_y = path_scores(torch.zeros(1, 3, 2), torch.zeros(1, 4, 2))
+    assert scores.item() == -math.inf and not taken_x.any() and not taken_y.any()
+
+
+def test_a_path_that_begins_elsewhere_is_refused():
+    with pytest.raises(ValueError, match="begin at"):
+        path_scores(torch.zeros(1, 1, 2), torch.zeros(1, 2, 2), torch.tensor([[0, 1, 1, 2]]))

@@ -1,0 +1,137 @@
+"""How long a training will take, and what it needs, from a few measured steps on this machine.
+
+    python -m tools.plan [--config conf/librispeech.yaml] [--hours 960] [--world-size 4] [--price 3.0] [--out plan.json]
+    python -m tools.plan --measured train.json ...      # what tools.bench_train --synthetic --out wrote elsewhere
+
+Steps are taken on noise with the lengths of LibriSpeech's utterances (no corpus is needed), dense and, at --progress
+0.75, as the recipe's curriculum has them. The time of a whole training is the audio of all its epochs over the audio that
+one process gets through; it counts neither validation nor waiting for data or for other processes, so take it as the
+least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+from egs.librispeech.omni_sparsity.config import Config, add_config_arguments, load_config
+from tools.atomic import write_json
+from tools.bench_train import KINDS, losses_here, measure, peak_of
+from tools.errors import UserError, cli
+
+SPEEDS = 3  # stage 1 stores every training utterance at 0.9, 1.0 and 1.1 of its speed
+CONFIG = Path(__file__).resolve().parents[1] / "egs/librispeech/omni_sparsity/conf/librispeech.yaml"
+
+
+def sizes(config: Config) -> Dict[str, int]:
+    """Bytes that a training holds beside activations: weights and gradients, optimizer, averages, masks."""
+    import torch
+
+    from egs.librispeech.omni_sparsity.model import Transducer
+    from egs.librispeech.omni_sparsity.strategy import make_supernet
+
+    model = Transducer(config.model)
+    net = make_supernet(model, config.omni, config.train.seed)
+    count = sum(p.numel() for p in model.parameters())
+    masked = sum(target.weight.numel() for target in net.targets.values())
+    matrices = sum(p.numel() for p in model.encoder.parameters() if p.dim() == 2)
+    moments = 2 * count - (matrices if config.train.optimizer == "muon" else 0)
+    private = sum(p.numel() for _, p in net.private_parameters())
+    float32 = torch.finfo(torch.float32).bits // 8
+    return {
+        "parameters": count, "masked_weights": masked,
+        "weights_and_gradients": float32 * 2 * (count + private),
+        "optimizer": float32 * (moments + 2 * private),
+        "running_average": 2 * float32 * (count + private),
+        "masks_and_ranks": float32 * masked + masked // 4,
+    }
+
+
+def plan(config: Config, measured: Dict[str, Any], hours: float, world_size: int, price: float, loss: str) -> Dict:
+    """
+    Args:
+        measured: what tools.bench_train measured.
+        hours: of speech, before speed perturbation.
+        price: of a process (GPU) for an hour; 0: unknown.
+        loss: the backend whose speed counts.
+    """
+    speed = {row["kind"]: row["audio_hours_per_hour"] for row in measured["rows"] if row["loss"] == loss}
+    if set(speed) != set(KINDS):
+        raise UserError(f"no measurement of {' and '.join(KINDS)} with loss {loss}")
+    audio = hours * SPEEDS * config.train.num_epochs / config.data.parts
+    dense = config.omni.dense_until
+    time = audio * (dense / speed["dense"] + (1 - dense) / speed["omni"]) / world_size
+    peaks = [row["peak_mb"] for row in measured["rows"] if row["loss"] == loss and row.get("peak_mb")]
+    return {
+        "audio_hours": audio, "steps": round(3600 * audio / (config.data.max_duration * world_size)),
+        "hours": time, "dense_hours": audio / speed["dense"] / world_size,
+        "device_hours": time * world_size, "cost": time * world_size * price if price else None,
+        "peak_mb": max(peaks, default=None), "bytes": sizes(config), "loss": loss, "world_size": world_size,
+    }
+
+
+def show(found: Dict[str, Any], measured: Dict[str, Any]) -> None:
+    held, mb = found["bytes"], 1e6
+    print(f"measured: {measured['device']}, torch {measured['torch']}, {measured['precision']}, loss {found['loss']}, "
+          f"{measured['threads']} threads, {measured['steps']} steps of {measured['audio_seconds_per_step']:.0f} s")
+    print(f"model: {held['parameters'] / 1e6:.1f} M parameters, {held['masked_weights'] / 1e6:.1f} M of them masked")
+    print(f"memory of each process, beside activations: weights and gradients {held['weights_and_gradients'] / mb:.0f} MB, "
+          f"optimizer {held['optimizer'] / mb:.0f}, running average {held['running_average'] / mb:.0f}, masks "
+          f"{held['masks_and_ranks'] / mb:.0f}")
+    if found["peak_mb"]:
+        print(f"peak as measured: {found['peak_mb'] / 1000:.1f} GB")
+    print(f"audio: {found['audio_hours']:.0f} h in all epochs, {found['steps']} steps")
+    print(f"time: at least {_duration(found['hours'])} on {found['world_size']} of these "
+          f"({_duration(found['dense_hours'])} if it were dense), {found['device_hours']:.1f} device hours"
+          + (f", cost {found['cost']:.0f}" if found["cost"] is not None else ""))
+
+
+def _duration(hours: float) -> str:
+    return f"{hours / 24:.1f} days" if hours >= 72 else f"{hours:.1f} h"
+
+
+@cli
+def main(argv: List[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config_arguments(parser)
+    parser.set_defaults(config=CONFIG)
+    parser.add_argument("--hours", type=float, default=960.0, help="of speech (default 960)")
+    parser.add_argument("--world-size", type=int, default=1, help="processes, one for each GPU (default 1)")
+    parser.add_argument("--price", type=float, default=0.0, help="of one of them for an hour, in any currency")
+    parser.add_argument("--steps", type=int, default=3, help="to measure, of each kind (default 3)")
+    parser.add_argument("--measured", type=Path, help="JSON of tools.bench_train, in place of measuring here")
+    parser.add_argument("--out", type=Path, help="JSON file of the plan")
+    args = parser.parse_args(argv)
+    for name, least in (("hours", 0.001), ("world_size", 1), ("steps", 1), ("price", 0)):
+        if getattr(args, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: want at least {least}")
+    config = load_config(args.config, args.overrides)
+    loss = losses_here()[0] if config.loss.backend == "auto" else config.loss.backend
+    if args.measured:
+        measured = _read(args.measured)
+        loss = measured["rows"][0]["loss"] if config.loss.backend == "auto" else loss
+    else:
+        measured = measure(config, None, args.steps, 0.75, [(loss, kind) for kind in KINDS])
+        again = ["--config", str(args.config), "--synthetic"]
+        again += [word for override in args.overrides for word in ("--set", override)]
+        for row in measured["rows"]:
+            row["peak_mb"] = peak_of(again, (row["loss"], row["kind"]))
+    found = plan(config, measured, args.hours, args.world_size, args.price, loss)
+    show(found, measured)
+    if args.out:
+        write_json(args.out, {**found, "measured": measured})
+
+
+def _read(path: Path) -> Dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        found["rows"][0]["audio_hours_per_hour"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        raise UserError(f"--measured {path}: not a file that tools.bench_train --out wrote") from None
+    return found
+
+
+if __name__ == "__main__":
+    main()
