@@ -221,6 +221,8 @@ if wanted 3; then
   elif [ "$world_size" -gt 1 ]; then
     launch=("$python" -m torch.distributed.run --standalone --nproc_per_node "$world_size" -m)
   fi
+  # torchrun would give each process one thread
+  [ $((num_nodes * world_size)) = 1 ] || export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((nj > world_size ? nj / world_size : 1))}
   train=(run 3 "${launch[@]}" "$recipe_module.train" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir")
   if [ $((num_nodes * world_size)) = 1 ]; then
     "${train[@]}"

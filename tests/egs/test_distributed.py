@@ -118,6 +118,14 @@ def test_two_nodes(shared, data_dir, tmp_path):
     assert load_checkpoint(tmp_path / "epoch-1.pt")["world_size"] == 2
 
 
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr("egs.librispeech.omni_sparsity.distributed.cuda_works", lambda backend: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"process 3 of this machine finds 2 GPU\(s\): want --world-size 2"):
+        Processes("native")
+
+
 def test_batches_that_cannot_be_shared(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="data.batches_per_step 3: want a multiple of the 2 processes"):

@@ -45,6 +45,25 @@ def test_the_sandwich_is_three_passes(strategy):
     assert [kind for kind, _ in s.subnets(1, 0.9)] == ["max", "min", "random"]
 
 
+def test_a_model_that_is_pruned_on_its_own(strategy):
+    s = strategy(sampling="gradual", prune_to=0.8, prune_from=0.2, prune_until=0.7)
+    found = []
+    for progress in (0.0, 0.2, 0.45, 0.7, 1.0):
+        (kind, spec), = s.subnets(3, progress)
+        assert kind == "pruned"
+        found.append(s.net.mean_sparsity(spec))
+    assert found == pytest.approx([0.0, 0.0, 0.8 - 0.8 / 8, 0.8, 0.8])
+    assert s.ends() == [("pruned", s.net.uniform(0.8))] and s.system(0.8) == "pruned"
+
+
+def test_a_dense_training(strategy):
+    s = strategy(sampling="dense")
+    assert all(s.subnets(step, 0.9) == [("max", s.net.largest())] for step in range(20))
+    assert [kind for kind, _ in s.ends()] == ["max"]
+    assert (s.system(0.0), s.system(0.5)) == ("dense", "oneshot")
+    assert strategy(sampling="single").system(0.5) == "omni"
+
+
 def test_ranks_are_refreshed_until_they_freeze(strategy):
     s = strategy(refresh_every=10, freeze_at=0.7)
     assert s.refreshes(20, 0.3) and not s.refreshes(25, 0.3) and not s.refreshes(20, 0.7)

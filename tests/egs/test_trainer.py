@@ -87,6 +87,26 @@ def test_passes_are_counted_and_every_kind_is_told(config, data_dir, tmp_path, c
             "batch_idx_train"} <= state.keys()
 
 
+def test_half_precision_learns_as_well(config, data_dir, tmp_path):
+    """bf16 in the model, float32 in weights, sums over the lattice and optimizer; on a CPU only because it is asked for."""
+    config.train.base_lr = 5e-3
+    if torch.__version__ < "2":
+        config.train.precision = "bf16"
+        with pytest.raises(UserError, match="train.precision bf16: torch 1.13.* take auto"):
+            run(config, data_dir, tmp_path)
+        return
+    losses = {}
+    for precision in ("float32", "bf16", "auto"):
+        config.train.precision = precision
+        trainer = run(config, data_dir, tmp_path / precision)
+        log = (tmp_path / precision / "log" / "train.log").read_text()
+        losses[precision] = [float(v) for v in re.findall(r"validation, pruned loss/frame: max ([\d.]+)", log)]
+        assert f"cpu, {'bf16' if precision == 'bf16' else 'float32'}, 1 process" in log
+        assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+    assert losses["auto"] == losses["float32"] != losses["bf16"]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+
+
 def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_when_done(config, data_dir, tmp_path, monkeypatch):
     config.train.num_epochs, config.train.base_lr, config.decode.avg = 4, 5e-3, 2
     (tmp_path / "toy.yaml").write_text(config.to_yaml())

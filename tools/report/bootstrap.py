@@ -39,6 +39,60 @@ def interval(
     totals = drawn @ kinds  # (resamples, 2): errors, words
     # Utterances without reference words may be all that a resample drew.
     rates = 100.0 * totals[:, 0] / np.maximum(totals[:, 1], 1)
+    return _percentiles(rates)
+
+
+def rate(counts: np.ndarray) -> float:
+    """Word error rate in percent of (seeds, utterances, 2) errors and words."""
+    errors, words = counts.reshape(-1, 2).sum(axis=0)
+    return 100.0 * float(errors) / float(words)
+
+
+def interval_over_seeds(
+    counts: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
+) -> tuple[float, float]:
+    """As `interval`, of the mean over trainings: resamples utterances (the same for all) and trainings.
+
+    Args:
+      counts: (seeds, utterances, 2) errors and words of each utterance.
+    """
+    return _percentiles(_rates([counts], resamples, seed)[0])
+
+
+def paired_difference(
+    ours: np.ndarray, theirs: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
+) -> tuple[float, float]:
+    """Interval of the relative difference of two systems' word error rates, in percent; negative: ours is better.
+
+    Both see the same utterances and were trained with the same seeds, so a resample draws utterances and
+    seeds once for both (Bisani & Ney 2004, section 4).
+
+    Args:
+      ours, theirs: (seeds, utterances, 2) errors and words.
+    Raises:
+      ValueError: shapes or words differ.
+    """
+    if ours.shape != theirs.shape or (ours[..., 1] != theirs[..., 1]).any():
+        raise ValueError("two systems can be paired over the same utterances and seeds alone")
+    mine, others = _rates([ours, theirs], resamples, seed)
+    return _percentiles(100.0 * (mine / np.maximum(others, 1e-9) - 1.0))
+
+
+def _rates(systems: Sequence[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
+    """For each system (resamples,) rates of the same resamples."""
+    draw = np.random.default_rng(seed)
+    seeds, utterances, _ = systems[0].shape
+    times = draw.multinomial(utterances, np.full(utterances, 1.0 / utterances), size=resamples)
+    weights = draw.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)  # (resamples, seeds)
+    found = []
+    for counts in systems:
+        totals = np.einsum("ru,suc->rsc", times, counts, optimize=True)  # (resamples, seeds, 2)
+        errors, words = (weights[:, :, None] * totals).sum(axis=1).T
+        found.append(100.0 * errors / np.maximum(words, 1))
+    return found
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
     tail = 50.0 * (1.0 - LEVEL)
-    low, high = np.percentile(rates, [tail, 100.0 - tail])
+    low, high = np.percentile(values, [tail, 100.0 - tail])
     return float(low), float(high)

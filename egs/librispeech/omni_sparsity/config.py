@@ -111,7 +111,9 @@ class Omni:
     private: List[str] = field(default_factory=list)
     bins: List[float] = field(default_factory=list)
     gradient: str = "masked"
-    sampling: str = "single"  # "single": one sub-network a step; "sandwich": max, min and one random
+    # "single": one sub-network a step; "sandwich": max, min and one random. Baselines: "dense"; "gradual": one model
+    # pruned to one sparsity (Zhu & Gupta 2017).
+    sampling: str = "single"
     p_max: float = 0.3  # single: how often the largest
     p_min: float = 0.3  # single: how often the smallest; else a random one
     random_low: float = 0.3  # random sub-networks are at least this sparse
@@ -121,6 +123,9 @@ class Omni:
     grow_until: float = 0.5  # ... and reaches its range's end here
     refresh_every: int = 100  # passes between two rankings of the blocks
     freeze_at: float = 0.7  # after it, the ranking stays
+    prune_to: float = 0.8  # gradual: the sparsity in the end ...
+    prune_from: float = 0.2  # ... which rises from here ...
+    prune_until: float = 0.7  # ... to here
 
 
 @dataclass
@@ -160,12 +165,13 @@ _AT_LEAST_ONE = (
 
 _SHARES = (
     "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
-    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at",
+    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at", "omni.prune_to", "omni.prune_from",
+    "omni.prune_until",
 )
 
 _ONE_OF = {
     "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
-    "omni.sampling": ("single", "sandwich"), "train.optimizer": ("muon", "adamw"),
+    "omni.sampling": ("single", "sandwich", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
     "train.precision": ("auto", "float32", "bf16"),
 }
 
@@ -214,6 +220,9 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
         value = getattr(getattr(config, section), name)
         if not 0.0 <= value <= 1.0:
             raise UserError(f"{key} {value}: want a share, 0 to 1")
+    if config.omni.prune_from >= config.omni.prune_until:
+        raise UserError(f"omni.prune_from {config.omni.prune_from}: want less than omni.prune_until, "
+                        f"{config.omni.prune_until}")
     if config.omni.p_max + config.omni.p_min > 1.0:
         raise UserError(f"omni.p_max {config.omni.p_max} and omni.p_min {config.omni.p_min}: want at most 1 together")
     for key, allowed in _ONE_OF.items():

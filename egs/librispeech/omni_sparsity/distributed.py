@@ -57,7 +57,11 @@ class Processes:
         self.batches_each = max(1, batches_per_step // self.world_size)
         self.device = torch.device("cpu")
         if cuda_works(backend):
-            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            local, count = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+            if local >= count:
+                raise UserError(f"process {local + 1} of this machine finds {count} GPU(s): want --world-size {count}, or "
+                                "CUDA_VISIBLE_DEVICES= to train on the CPU")
+            self.device = torch.device("cuda", local)
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
             with self._all_there():
@@ -106,4 +110,4 @@ class Processes:
             yield
         except RuntimeError as error:  # what gloo and nccl raise where a process does not answer any more
             raise UserError(f"process {self.rank} of {self.world_size}: another one is gone "
-                            f"({str(error).splitlines()[0]}); the same command goes on from the last checkpoint") from None
+                            f"({str(error).splitlines()[0].split('. ')[0]}); the same command goes on from the last checkpoint") from None

@@ -86,14 +86,14 @@ def _sums(x: Tensor, y: Tensor, first: Tensor) -> Tensor:
     steps, batch, rows = y.shape
     nodes = y.new_full((steps + 1, batch, rows), -INF)
     nodes[0].scatter_(1, first[:, None], 0.0)
+    nodes[1:, :, 0] = nodes[0, :, 0] + y[:, :, 0].cumsum(0)  # no symbol leads into row 0
     beside = x.new_empty(x.shape[1:])
     # Views are made at once: in a step of a few microseconds they would take as long as the sums.
-    below, above = nodes[:-1, :, :-1].unbind(), nodes[1:, :, 1:].unbind()
-    every = zip(nodes[:-1].unbind(), nodes[1:].unbind(), below, above, x.unbind(), y.unbind())
-    for before, now, below, above, edges_x, edges_y in every:
+    upper, lower = nodes[:, :, 1:].unbind(), nodes[:, :, :-1].unbind()
+    for before, below, now, edges_x, edges_y in zip(upper, lower, upper[1:], x.unbind(), y[:, :, 1:].unbind()):
         torch.add(before, edges_y, out=now)
         torch.add(below, edges_x, out=beside)
-        torch.logaddexp(above, beside, out=above)
+        torch.logaddexp(now, beside, out=now)
     return nodes
 
 

@@ -9,6 +9,8 @@ from typing import List, Optional
 import torch
 from torch import nn
 
+from tools.errors import UserError
+
 from .backend import loss_backend
 from .config import Config
 from .data import TORCH_2, Batch
@@ -35,6 +37,8 @@ class Learner:
         self.bf16 = wanted == "bf16" or (
             wanted == "auto" and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         )
+        if self.bf16 and self.device.type == "cpu" and not TORCH_2:
+            raise UserError(f"train.precision bf16: torch {torch.__version__} has no layer norm for it on a CPU; take auto")
         torch.manual_seed(config.train.seed)
         self.model = Transducer(config.model).to(self.device)
         self.net = make_supernet(self.model, config.omni, config.train.seed)

@@ -14,7 +14,7 @@ from .config import Omni as OmniConfig
 from .model import Transducer
 from tools.errors import UserError
 
-KINDS = ("max", "min", "random")
+KINDS = ("max", "min", "random", "pruned")
 
 
 def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supernet:
@@ -25,9 +25,9 @@ def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supe
     """
     try:
         targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
-        return omni.Supernet(
-            model, targets, seed=seed, private=config.private, bins=config.bins, gradient=config.gradient
-        )
+        one = config.sampling in ("dense", "gradual")  # a model of one size has no values for several
+        private, bins = ([], []) if one else (config.private, config.bins)
+        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, gradient=config.gradient)
     except (ValueError, TypeError) as error:
         raise UserError(f"section omni of the configuration: {error}") from None
 
@@ -46,13 +46,30 @@ class Strategy:
             progress: share of the training that is done, 0 to 1.
         """
         c = self.config
-        if progress < c.dense_until:
+        if c.sampling == "gradual":
+            parts = 10**6  # gradual_sparsity counts in steps
+            marks = (int(parts * x) for x in (progress, c.prune_from, c.prune_until))
+            return [("pruned", self.net.uniform(omni.gradual_sparsity(*marks, c.prune_to)))]
+        if c.sampling == "dense" or progress < c.dense_until:
             return [("max", self.net.largest())]
         high = self._smallest_sparsity(progress)
         options = {"high": high, "low": min(c.random_low, high), "spread": c.spread}
         if c.sampling == "sandwich":
             return list(zip(KINDS, self.net.sandwich(step, **options)))
         return [self.net.single(step, c.p_max, c.p_min, **options)]
+
+    def ends(self) -> List[Tuple[str, omni.Spec]]:
+        """(kind, spec) of what is to be watched on the dev sets."""
+        if self.config.sampling == "gradual":
+            return [("pruned", self.net.uniform(self.config.prune_to))]
+        found = [("max", self.net.largest()), ("min", self.net.smallest())]
+        return found[:1] if self.config.sampling == "dense" else found
+
+    def system(self, sparsity: float) -> str:
+        """What results call the network of this sparsity: "omni", or which baseline it is."""
+        if self.config.sampling == "dense":
+            return "oneshot" if sparsity else "dense"
+        return "pruned" if self.config.sampling == "gradual" else "omni"
 
     def refreshes(self, step: int, progress: float) -> bool:
         """Whether blocks are to be ranked anew before this step."""

@@ -116,10 +116,10 @@ class Trainer(Learner):
 
     @torch.no_grad()
     def _validate(self, cuts) -> None:
-        """Loss per frame on the dev sets at both ends of the range."""
+        """Loss per frame on the dev sets."""
         self.model.eval()
         values: Dict[str, float] = {}
-        for kind, spec in (("max", self.net.largest()), ("min", self.net.smallest())):
+        for kind, spec in self.strategy.ends():
             total, frames = 0.0, 0
             with self.net.active(spec):
                 for batch in evaluation_loader(cuts, self.config.data.max_duration * 4):

@@ -1,0 +1,132 @@
+"""What tools.reproduce makes of the results of several trainings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from egs.librispeech.omni_sparsity import scoring
+from tools.report import bootstrap
+from tools.reproduce import compare, condition, show
+
+WORDS = [["PLAY", "MUSIC"], ["TURN", "OFF", "THE", "LIGHT"], ["STOP", "NOW"], ["SET", "A", "TIMER", "PLEASE"]] * 5
+
+
+def write(folder, system, errors, passes, seed):
+    """A training's results: {sparsity: share of the words that are wrong}, on test-clean."""
+    draw = np.random.RandomState(seed)
+    subnets = []
+    for sparsity, share in errors.items():
+        subnets.append({
+            "system": system if sparsity or system != "oneshot" else "dense",
+            "sparsity": sparsity, "measured_sparsity": sparsity, "spec": "s", "params_total": 100,
+            "params_nonzero": 100 - round(90 * sparsity), "size_bytes": 1000 - round(900 * sparsity),
+            "train_passes": passes, "train_seconds": 60.0, "checkpoint": "5eed",
+        })
+        results = [(str(i), ref, ["X" if draw.rand() < share else word for word in ref]) for i, ref in enumerate(WORDS)]
+        suffix = f"epoch-1-avg-1-sparsity-{sparsity:g}"
+        scoring.save_results(folder / "greedy_search", "test-clean", suffix, results)
+        (folder / "greedy_search" / f"decode-test-clean-{suffix}.json").write_text(json.dumps({
+            "sparsity": sparsity, "test_set": "test-clean", "method": "greedy_search", "suffix": suffix, "rtf": 0.1,
+            "loss_backend": "native", "checkpoint": "5eed"}))
+    (folder / "subnets").mkdir(parents=True, exist_ok=True)
+    (folder / "subnets/subnets.json").write_text(json.dumps(subnets))
+    (folder / "results.json").write_text("[]")
+
+
+@pytest.fixture
+def setting():
+    return condition.Condition("mini", "mini.yaml", [0.5, 0.9], [1, 2], systems={name: {} for name in condition.SYSTEMS},
+                               ablations={"sandwich": {}})
+
+
+@pytest.fixture
+def out(tmp_path):
+    for seed in (1, 2):
+        write(tmp_path / f"dense-seed-{seed}", "oneshot", {0.0: 0.1, 0.5: 0.6, 0.9: 0.9}, 1000, seed)
+        write(tmp_path / f"omni-seed-{seed}", "omni", {0.0: 0.1, 0.5: 0.1, 0.9: 0.2}, 900, 10 + seed)
+        write(tmp_path / f"pruned-0.5-seed-{seed}", "pruned", {0.5: 0.3}, 1000, 20 + seed)
+    write(tmp_path / "pruned-0.9-seed-1", "pruned", {0.9: 0.5}, 1000, 31)
+    return tmp_path
+
+
+def test_a_table_of_what_is_there(setting, out):
+    found, missing = compare.collect(setting, [1, 2], out)
+    assert missing == ["pruned-0.9-seed-2", "sandwich-seed-1"]
+    rows = {(row["system"], row["sparsity"]): row for row in compare.table(found)}
+    assert set(rows) == {("dense", 0.0), ("oneshot", 0.5), ("oneshot", 0.9), ("pruned", 0.5), ("pruned", 0.9),
+                         ("omni", 0.0), ("omni", 0.5), ("omni", 0.9)}
+    omni, pruned = rows["omni", 0.5], rows["pruned", 0.5]
+    assert omni["seeds"] == [1, 2] and rows["pruned", 0.9]["seeds"] == [1]
+    assert omni["wer"] == pytest.approx(np.mean(omni["wer_by_seed"]), abs=0.02)
+    assert omni["ci95"][0] < omni["wer"] < omni["ci95"][1]
+    assert omni["rel_diff_vs_pruned"] == pytest.approx(100 * (omni["wer"] / pruned["wer"] - 1), abs=0.1)
+    assert omni["rel_diff_ci95"][0] < omni["rel_diff_vs_pruned"] < omni["rel_diff_ci95"][1] < 0
+    assert omni["passes_ratio"] == 0.9 and pruned["passes_ratio"] == 1.0 and pruned["rel_diff_vs_pruned"] is None
+    alone = rows["omni", 0.9]["rel_diff_vs_pruned"]  # over the seed that both have
+    ours = json.loads(json.dumps(rows["omni", 0.9]["wer_by_seed"]))[0]
+    assert alone == pytest.approx(100 * (ours / rows["pruned", 0.9]["wer"] - 1), abs=0.2)
+    cost = compare.totals(found)
+    assert cost["omni"]["train_passes"] == 900 and set(cost) == {"omni", "dense", "pruned 0.5", "pruned 0.9"}
+
+
+def test_files(setting, out, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "read", lambda args: (setting, [1, 2], out))
+    write(out / "sandwich-seed-1", "omni", {0.0: 0.1, 0.5: 0.2, 0.9: 0.3}, 2700, 77)
+    compare.main(["--command", "tools/reproduce.sh --seeds '1 2'"])
+    found = json.loads((out / "table.json").read_text())
+    assert found["command"] == "tools/reproduce.sh --seeds '1 2'" and found["missing"] == ["pruned-0.9-seed-2"]
+    text = (out / "TABLE.md").read_text()
+    assert capsys.readouterr().out == text + "\n"
+    assert "**Not trained yet: pruned-0.9-seed-2.**" in text and "## Ablations" in text and "| sandwich | 2,700 |" in text
+    line = next(line for line in text.splitlines() if line.startswith("| 0.5 |"))
+    omni = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.5))
+    assert f"| {omni['wer']:.2f} [" in line and f"| {omni['rel_diff_vs_pruned']:+.1f}% [" in line
+    assert "| all sizes, each on its own | 3,000 | 3.0 |" in text
+    assert (out / "pareto.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_is_done_yet(setting, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "read", lambda args: (setting, [1], tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        compare.main([])
+    assert stop.value.code == 2 and "no training of condition mini is done" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def counts(errors, seeds=3, utterances=200):
+    draw = np.random.RandomState(0)
+    words = draw.randint(3, 9, utterances)
+    return np.stack([np.stack([draw.binomial(words, errors), words], axis=1) for _ in range(seeds)])
+
+
+def test_one_seed_gives_the_interval_of_one_training():
+    one = counts(0.2, seeds=1)
+    low, high = bootstrap.interval(*one[0].T)
+    assert bootstrap.interval_over_seeds(one) == pytest.approx((low, high), abs=0.3)
+    assert bootstrap.rate(one) == pytest.approx(100 * one[0, :, 0].sum() / one[0, :, 1].sum())
+
+
+def test_pairing_takes_out_what_both_share():
+    ours = counts(0.2)
+    assert bootstrap.paired_difference(ours, ours) == (0.0, 0.0)
+    double = ours * [2, 1]
+    assert bootstrap.paired_difference(ours, double) == pytest.approx((-50.0, -50.0))
+    low, high = bootstrap.paired_difference(ours, counts(0.2) + [1, 0])
+    assert low < high < 0
+    with pytest.raises(ValueError, match="same utterances"):
+        bootstrap.paired_difference(ours, ours[:2])
+
+
+def test_seeds_that_differ_widen_the_interval():
+    alike = np.stack([counts(0.2, 1)[0]] * 3)
+    apart = np.stack([np.stack([alike[0, :, 0] * k, alike[0, :, 1]], axis=1) for k in (0, 1, 2)])
+    widths = [np.diff(bootstrap.interval_over_seeds(each))[0] for each in (alike, apart)]
+    assert widths[1] > 3 * widths[0]
+
+
+def test_the_picture_needs_no_baseline(tmp_path):
+    rows = [{"system": "omni", "strategy": "omni", "sparsity": s, "test_set": "test-clean", "wer": 5.0, "ci95": [4, 6],
+             "size_bytes": 10**6} for s in (0.0, 0.5)]
+    show.picture(rows, tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size > 1000

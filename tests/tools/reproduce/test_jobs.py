@@ -1,0 +1,107 @@
+"""Which trainings a condition asks for, and tools/reproduce.sh that runs them."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from egs.librispeech.omni_sparsity.config import load_config
+from tools.errors import UserError
+from tools.reproduce.condition import RECIPE, jobs, load_condition
+from tools.reproduce.jobs import command, parse_seeds
+
+ROOT = Path(__file__).resolve().parents[3]
+CONDITIONS = sorted((ROOT / RECIPE / "conf/reproduce").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONDITIONS, ids=lambda path: path.stem)
+def test_every_condition_that_ships_is_whole(path):
+    condition = load_condition(path)
+    found = list(jobs(condition, condition.seeds))
+    assert len({job.name for job in found}) == len(found)
+    for job in found:
+        config = load_config(ROOT / RECIPE / "conf" / condition.config, list(job.settings))
+        assert config.train.seed == job.seed
+        assert {"dense": "dense", "pruned": "gradual"}.get(job.system, config.omni.sampling) == config.omni.sampling
+        assert job.system != "pruned" or config.omni.prune_to == job.sparsities[0]
+
+
+def test_a_seed_is_six_trainings_and_ablations_come_last():
+    condition = load_condition(CONDITIONS[0])
+    condition.sparsities, condition.ablations = [0.5, 0.8], {"sandwich": {"omni.sampling": "sandwich"}}
+    names = [job.name for job in jobs(condition, [3, 1])]
+    assert names == [
+        "dense-seed-3", "omni-seed-3", "pruned-0.5-seed-3", "pruned-0.8-seed-3",
+        "dense-seed-1", "omni-seed-1", "pruned-0.5-seed-1", "pruned-0.8-seed-1", "sandwich-seed-3",
+    ]
+    assert len(list(jobs(condition, [3], ablations=False))) == 4
+    words = command(condition, list(jobs(condition, [3]))[2], Path("exp/x"))
+    assert words[:1] == ["./run.sh"] and words[words.index("--sparsities") + 1] == "0.5"
+    assert "omni.prune_to=0.5" in words and words[words.index("--exp-dir") + 1] == "exp/x/pruned-0.5-seed-3"
+
+
+def test_what_is_wrong_is_named(tmp_path):
+    with pytest.raises(UserError, match="maxi.yaml: no such condition; there are .*mini"):
+        load_condition(ROOT / RECIPE / "conf/reproduce/maxi.yaml")
+    (tmp_path / "a.yaml").write_text("corpus: mini\ncolour: red\n")
+    with pytest.raises(UserError, match="a.yaml: not a condition .*colour"):
+        load_condition(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("{corpus: mini, config: mini.yaml, sparsities: [0.5], systems: {dense: {}}}")
+    with pytest.raises(UserError, match="systems dense: want dense, pruned, omni"):
+        load_condition(tmp_path / "b.yaml")
+    with pytest.raises(UserError, match="--seeds one: want whole numbers"):
+        parse_seeds("one", [1])
+    assert parse_seeds("", [4]) == [4] and parse_seeds("2 1 2", []) == [2, 1]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The scripts beside a run.sh and an environment that only note what they are asked for."""
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools/reproduce.sh", tmp_path / "tools")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *jobs*) printf "./run.sh --a \'b c\'\\n./run.sh --d\\n" ;;\n'
+                      '*) echo "$*" >>calls ;; esac\n')
+    (tmp_path / "tools/setup_env.sh").write_text(f'#!/bin/sh\necho "{python}"\n')
+    (tmp_path / "run.sh").write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >>calls\necho >>calls\n'
+                                     '[ ! -e fail ] || { echo "error: broken" >&2; exit 2; }\n')
+    for path in (python, tmp_path / "tools/setup_env.sh", tmp_path / "run.sh"):
+        path.chmod(0o755)
+    return tmp_path
+
+
+def reproduce(project, *arguments):
+    return subprocess.run(["bash", "tools/reproduce.sh", *arguments], cwd=project, capture_output=True, text=True,
+                          env={"PATH": os.environ["PATH"]})
+
+
+def test_jobs_run_in_order_with_a_table_after_each(project):
+    done = reproduce(project, "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    compare = "-m tools.reproduce.compare --condition mini --seeds 1 --command tools/reproduce.sh --seeds 1"
+    python = shlex.quote(str(project / "python"))
+    assert (project / "calls").read_text().splitlines() == [
+        f"[--a][b c][--python][{python}]", compare, f"[--d][--python][{python}]", compare, compare]
+
+
+def test_a_job_that_fails_ends_it(project):
+    (project / "fail").touch()
+    done = reproduce(project)
+    assert done.returncode == 2 and done.stderr.endswith("error: broken\n")
+    assert len((project / "calls").read_text().splitlines()) == 1
+
+
+def test_plan_runs_nothing(project):
+    done = reproduce(project, "--plan")
+    assert done.stdout == "./run.sh --a 'b c'\n./run.sh --d\n2 trainings\n" and not (project / "calls").exists()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--colour"], "unknown option --colour"), (["--seeds"], "--seeds wants a value"), (["--ablations", "2"], "want 0 or 1"),
+])
+def test_a_mistake_is_one_line(project, arguments, words):
+    done = reproduce(project, *arguments)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1

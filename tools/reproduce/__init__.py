@@ -1,0 +1,7 @@
+"""The experiment that decides: one supernet against models trained for one size each, on the same budget.
+
+    tools/reproduce.sh --corpus mini [--seeds "1 2 3"]
+
+`condition` reads what is to be compared (conf/reproduce/<condition>.yaml), `jobs` lists the trainings as calls of run.sh,
+`compare` collects their results into table.json, TABLE.md and pareto.png.
+"""

@@ -1,0 +1,121 @@
+"""Collects the results of a condition's trainings into table.json, TABLE.md and pareto.png.
+
+    python -m tools.reproduce.compare --condition mini
+
+What is not trained yet is left out and told; so a table can be made at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+
+from tools.atomic import write_json, write_text
+from tools.errors import UserError, cli
+from tools.report import bootstrap, results
+from tools.reproduce.condition import Condition, Job, jobs
+from tools.reproduce.jobs import add_arguments, read
+
+Row = Dict[str, Any]
+Counts = np.ndarray  # (seeds, utterances, 2): errors and words of each utterance
+Key = Tuple[str, str, float, str]  # system, strategy, sparsity, test set
+
+
+def collect(condition: Condition, seeds: List[int], out: Path) -> Tuple[Dict[Key, Dict[int, results.Decoded]], List[str]]:
+    """{key: {seed: decoded}} of what is there, and the names of the jobs that are missing."""
+    found: Dict[Key, Dict[int, results.Decoded]] = {}
+    missing = []
+    for job in jobs(condition, seeds):
+        if not (out / job.name / "results.json").is_file():
+            missing.append(job.name)
+            continue
+        for decoded in results.collect(out / job.name):
+            row = decoded.row
+            key = (row["system"], _strategy(job, row), row["sparsity"], row["test_set"])
+            found.setdefault(key, {})[job.seed] = decoded
+    return found, missing
+
+
+def _strategy(job: Job, row: Row) -> str:
+    return job.strategy if row["system"] == "omni" else row["system"]
+
+
+def counts(decoded: Dict[int, results.Decoded], seeds: List[int]) -> Counts:
+    """Errors and words of each utterance, for each seed.
+
+    Raises:
+        UserError: seeds were decoded on different utterances.
+    """
+    of = [np.array([[u.errors, u.ref_words] for u in decoded[seed].utterances]) for seed in seeds]
+    if any(one.shape != of[0].shape or (one[:, 1] != of[0][:, 1]).any() for one in of):
+        raise UserError(f"{decoded[seeds[0]].row['test_set']}: decoded on different utterances with different seeds")
+    return np.stack(of)
+
+
+def table(found: Dict[Key, Dict[int, results.Decoded]]) -> List[Row]:
+    """The rows of table.json: a mean over seeds, with intervals over utterances and seeds."""
+    dense = [one.row["train_passes"] for key, by_seed in found.items() if key[0] == "dense" for one in by_seed.values()]
+    rows = []
+    for (system, strategy, sparsity, test_set), by_seed in sorted(found.items()):
+        seeds = sorted(by_seed)
+        mine = counts(by_seed, seeds)
+        passes = float(np.mean([by_seed[seed].row["train_passes"] for seed in seeds]))
+        low, high = bootstrap.interval_over_seeds(mine)
+        row = {
+            "system": system, "strategy": strategy, "sparsity": sparsity, "test_set": test_set, "seeds": seeds,
+            "wer": round(bootstrap.rate(mine), 3), "ci95": [round(low, 3), round(high, 3)],
+            "wer_by_seed": [by_seed[seed].row["wer"] for seed in seeds],
+            "passes": round(passes, 1), "passes_ratio": round(passes / np.mean(dense), 4) if dense else None,
+            "train_seconds": round(float(np.mean([by_seed[seed].row["train_seconds"] for seed in seeds])), 1),
+            "size_bytes": by_seed[seeds[0]].row["size_bytes"],
+            "rel_diff_vs_pruned": None, "rel_diff_ci95": None,
+        }
+        baseline = found.get(("pruned", "pruned", sparsity, test_set) if sparsity else ("dense", "dense", 0.0, test_set))
+        shared = sorted(set(seeds) & set(baseline or {}))
+        if system == "omni" and shared:
+            ours, theirs = counts(by_seed, shared), counts(baseline, shared)
+            low, high = bootstrap.paired_difference(ours, theirs)
+            row["rel_diff_vs_pruned"] = round(100 * (bootstrap.rate(ours) / bootstrap.rate(theirs) - 1), 2)
+            row["rel_diff_ci95"] = [round(low, 2), round(high, 2)]
+        rows.append(row)
+    return rows
+
+
+def totals(found: Dict[Key, Dict[int, results.Decoded]]) -> Dict[str, Dict[str, float]]:
+    """{strategy: passes and seconds that training it cost, for one seed}: pruned counts every size."""
+    cost: Dict[str, Dict[str, float]] = {}
+    for (system, strategy, sparsity, _), by_seed in found.items():
+        if system == "oneshot":
+            continue
+        rows = [one.row for one in by_seed.values()]
+        name = f"{strategy} {sparsity:g}" if system == "pruned" else strategy
+        cost[name] = {part: float(np.mean([row[part] for row in rows])) for part in ("train_passes", "train_seconds")}
+    return cost
+
+
+@cli
+def main(argv: List[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--command", default="tools/reproduce.sh", help="what made it, to be shown")
+    args = parser.parse_args(argv)
+    condition, seeds, out = read(args)
+    found, missing = collect(condition, seeds, out)
+    if not found:
+        raise UserError(f"{out}: no training of condition {args.condition} is done; tools/reproduce.sh runs them")
+
+    from tools.reproduce import show
+
+    rows = table(found)
+    write_json(out / "table.json", {"condition": args.condition, "command": args.command, "missing": missing,
+                                    "totals": totals(found), "rows": rows})
+    write_text(out / "TABLE.md", show.markdown(args.condition, args.command, rows, totals(found), missing))
+    show.picture(rows, out / "pareto.png")
+    print(show.markdown(args.condition, args.command, rows, totals(found), missing))
+
+
+if __name__ == "__main__":
+    main()
