@@ -5,8 +5,8 @@
     python -m tools.bench_train --synthetic --config egs/librispeech/omni_sparsity/conf/librispeech.yaml
 
 `dense` trains the largest network at every step; `omni` what the recipe trains at `--progress` (0.75: every kind of
-sub-network, refresh included). Both take whole steps (forward, backward, clipping, optimizer) with the recipe's own code.
-The worst case for masks, one at every step: --set omni.p_max=0.
+sub-network, refresh included). Both take whole steps (forward, backward, clipping, optimizer) with the recipe's own
+code. The worst case for masks, one at every step: --set omni.p_max=0.
 
 Parts: data (making a batch in this process; worker processes make them beside the training), masks (refresh, entering,
 leaving, gradient hooks), encoder, loss (predictor, joiner and lattice), backward, optimizer. Peak memory is that of a
@@ -16,6 +16,7 @@ process which takes steps of one kind alone: of the GPU, or of the whole process
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import statistics
@@ -68,6 +69,7 @@ class Bench:
     def __init__(self, config: Config, progress: float) -> None:
         from egs.librispeech.omni_sparsity.distributed import Processes
         from egs.librispeech.omni_sparsity.learner import Learner
+        from egs.librispeech.omni_sparsity.strategy import Strategy
 
         from tools.stopwatch import Stopwatch
 
@@ -76,14 +78,14 @@ class Bench:
         self.learner.model.train()
         self.watch = Stopwatch(self.learner.device)
         self.learner.net.refresh(exact=True)
-        self.omni = self.learner.strategy
-        self.dense = _Dense(self.learner.net)
+        plain = dataclasses.replace(config.omni, sampling="dense", freeze_at=0.0)
+        self.strategies = {"omni": self.learner.strategy, "dense": Strategy(self.learner.net, plain)}
 
     def step(self, loss: str, kind: str, batch: Tuple) -> Dict[str, float]:
         """Seconds of each part of one step."""
         learner = self.learner
         self.config.loss.backend = loss
-        learner.strategy = self.omni if kind == "omni" else self.dense
+        learner.strategy = self.strategies[kind]
         self.watch.taken()
         with self._watched(), self.watch.part("other"):
             batch = (batch[0].to(learner.device), batch[1].to(learner.device), batch[2])
@@ -137,19 +139,6 @@ class Bench:
                 hooks[key] = self.watch.timed("masks", hook)
 
 
-class _Dense:
-    """The strategy of a plain training."""
-
-    def __init__(self, net) -> None:
-        self.net = net
-
-    def subnets(self, step: int, progress: float) -> List[Tuple]:
-        return [("max", self.net.largest())]
-
-    def refreshes(self, step: int, progress: float) -> bool:
-        return False
-
-
 def losses_here() -> List[str]:
     from egs.librispeech.omni_sparsity.backend import k2_error
 
@@ -160,7 +149,9 @@ def batches_of(config: Config, data_dir: Path | None, count: int, processes) -> 
     return synthetic_batches(config, count) if data_dir is None else corpus_batches(config, data_dir, count, processes)
 
 
-def measure(config: Config, data_dir: Path | None, steps: int, progress: float, variants: List[Tuple[str, str]]) -> Dict:
+def measure(
+    config: Config, data_dir: Path | None, steps: int, progress: float, variants: List[Tuple[str, str]]
+) -> Dict[str, Any]:
     """Medians and sums over `steps` batches (after two more), each taken by all variants in turn.
 
     Args:
@@ -250,7 +241,7 @@ def main(argv: List[str] | None = None) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data/mini"), help="what stages 1 and 2 made")
     parser.add_argument("--synthetic", action="store_true", help="batches like LibriSpeech's, of noise, in place of it")
     parser.add_argument("--steps", type=int, default=20, help="of each kind (default 20)")
-    parser.add_argument("--progress", type=float, default=0.75, help="of the training, for the curriculum (default 0.75)")
+    parser.add_argument("--progress", type=float, default=0.75, help="of the training, 0 to 1 (default 0.75)")
     parser.add_argument("--out", type=Path, help="JSON file of what was measured")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

@@ -3,10 +3,10 @@
     python -m tools.plan [--config conf/librispeech.yaml] [--hours 960] [--world-size 4] [--price 3.0] [--out plan.json]
     python -m tools.plan --measured train.json ...      # what tools.bench_train --synthetic --out wrote elsewhere
 
-Steps are taken on noise with the lengths of LibriSpeech's utterances (no corpus is needed), dense and, at --progress
-0.75, as the recipe's curriculum has them. The time of a whole training is the audio of all its epochs over the audio that
-one process gets through; it counts neither validation nor waiting for data or for other processes, so take it as the
-least.
+Steps are taken on noise with the lengths of LibriSpeech's utterances (no corpus is needed), dense and as the recipe's
+curriculum has them at three quarters of the training. The time of a whole training is the audio of all its epochs over
+the audio that one process gets through; it counts neither validation nor waiting for data or for other processes, so
+take it as the least.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def show(found: Dict[str, Any], measured: Dict[str, Any]) -> None:
     print(f"measured: {measured['device']}, torch {measured['torch']}, {measured['precision']}, loss {found['loss']}, "
           f"{measured['threads']} threads, {measured['steps']} steps of {measured['audio_seconds_per_step']:.0f} s")
     print(f"model: {held['parameters'] / 1e6:.1f} M parameters, {held['masked_weights'] / 1e6:.1f} M of them masked")
-    print(f"memory of each process, beside activations: weights and gradients {held['weights_and_gradients'] / mb:.0f} MB, "
-          f"optimizer {held['optimizer'] / mb:.0f}, running average {held['running_average'] / mb:.0f}, masks "
+    print(f"memory of each process, beside activations: weights and gradients {held['weights_and_gradients'] / mb:.0f} "
+          f"MB, optimizer {held['optimizer'] / mb:.0f}, running average {held['running_average'] / mb:.0f}, masks "
           f"{held['masks_and_ranks'] / mb:.0f}")
     if found["peak_mb"]:
         print(f"peak as measured: {found['peak_mb'] / 1000:.1f} GB")

@@ -223,7 +223,8 @@ def main(argv: list[str] | None = None) -> None:
         try:
             return_code = subprocess.run(again, cwd=ROOT).returncode
         except OSError:
-            print(Row("Python", "-", "broken", f"the Python behind {other.relative_to(ROOT)} is gone: tools/setup_env.sh"))
+            gone = f"the Python behind {other.relative_to(ROOT)} is gone: tools/setup_env.sh"
+            print(Row("Python", "-", "broken", gone))
             return_code = 1
         raise SystemExit(return_code)
 

@@ -35,7 +35,7 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("data.spec_aug=3", "wants bool"),
         ("train.num_epochs=true", "wants int"),
         ("train.num_epochs=0", "train.num_epochs 0: want at least 1"),
-        ("omni.sampling=both", "omni.sampling 'both': want one of single, sandwich"),
+        ("omni.sampling=both", "omni.sampling 'both': want one of single, each, sandwich, split"),
         ("loss.rnnt_type=odd", "loss.rnnt_type 'odd': want one of regular, modified"),
         ("omni.p_max=-0.1", "omni.p_max -0.1: want a share, 0 to 1"),
         ("omni.p_min=0.7", "omni.p_max 0.35 and omni.p_min 0.7: want at most 1 together"),

@@ -152,6 +152,21 @@ def run_names(folder: Path) -> set:
     return {p.name for p in folder.rglob("*") if p.is_file()}
 
 
+def test_a_training_may_begin_with_the_model_of_another(config, data_dir, tmp_path):
+    first = run(config, data_dir, tmp_path / "a")
+    config.train.init_from = str(tmp_path / "a" / "epoch-2.pt")
+    with pytest.raises(Stopped):
+        run(config, data_dir, tmp_path / "b", stop_at=0)
+    trainer = Trainer(config, data_dir, tmp_path / "c", tensorboard=False)
+    trainer._warm_start()
+    assert same(trainer.model.state_dict(), first.model.state_dict()) and trainer.step == trainer.passes == 0
+    assert same({n: v.float() for n, v in trainer.average.state.items() if "private" not in n},
+                {n: v.float() for n, v in first.model.state_dict().items()})
+    config.model.encoder_dim = 32
+    with pytest.raises(UserError, match="train.init_from .*epoch-2.pt: not of a model like this one"):
+        Trainer(config, data_dir, tmp_path / "d", tensorboard=False)._warm_start()
+
+
 def test_another_configuration_is_refused(config, data_dir, tmp_path):
     train.keep_config(tmp_path, config)
     config.train.base_lr *= 2

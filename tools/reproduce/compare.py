@@ -22,11 +22,12 @@ from tools.reproduce.jobs import add_arguments, read
 Row = Dict[str, Any]
 Counts = np.ndarray  # (seeds, utterances, 2): errors and words of each utterance
 Key = Tuple[str, str, float, str]  # system, strategy, sparsity, test set
+Found = Dict[Key, Dict[int, results.Decoded]]  # by seed
 
 
-def collect(condition: Condition, seeds: List[int], out: Path) -> Tuple[Dict[Key, Dict[int, results.Decoded]], List[str]]:
-    """{key: {seed: decoded}} of what is there, and the names of the jobs that are missing."""
-    found: Dict[Key, Dict[int, results.Decoded]] = {}
+def collect(condition: Condition, seeds: List[int], out: Path) -> Tuple[Found, List[str]]:
+    """What is there, and the names of the jobs that are missing."""
+    found: Found = {}
     missing = []
     for job in jobs(condition, seeds):
         if not (out / job.name / "results.json").is_file():
@@ -55,7 +56,7 @@ def counts(decoded: Dict[int, results.Decoded], seeds: List[int]) -> Counts:
     return np.stack(of)
 
 
-def table(found: Dict[Key, Dict[int, results.Decoded]]) -> List[Row]:
+def table(found: Found) -> List[Row]:
     """The rows of table.json: a mean over seeds, with intervals over utterances and seeds."""
     dense = [one.row["train_passes"] for key, by_seed in found.items() if key[0] == "dense" for one in by_seed.values()]
     rows = []
@@ -73,7 +74,8 @@ def table(found: Dict[Key, Dict[int, results.Decoded]]) -> List[Row]:
             "size_bytes": by_seed[seeds[0]].row["size_bytes"],
             "rel_diff_vs_pruned": None, "rel_diff_ci95": None,
         }
-        baseline = found.get(("pruned", "pruned", sparsity, test_set) if sparsity else ("dense", "dense", 0.0, test_set))
+        alone = "pruned" if sparsity else "dense"
+        baseline = found.get((alone, alone, sparsity, test_set))
         shared = sorted(set(seeds) & set(baseline or {}))
         if system == "omni" and shared:
             ours, theirs = counts(by_seed, shared), counts(baseline, shared)
@@ -84,7 +86,7 @@ def table(found: Dict[Key, Dict[int, results.Decoded]]) -> List[Row]:
     return rows
 
 
-def totals(found: Dict[Key, Dict[int, results.Decoded]]) -> Dict[str, Dict[str, float]]:
+def totals(found: Found) -> Dict[str, Dict[str, float]]:
     """{strategy: passes and seconds that training it cost, for one seed}: pruned counts every size."""
     cost: Dict[str, Dict[str, float]] = {}
     for (system, strategy, sparsity, _), by_seed in found.items():

@@ -30,10 +30,10 @@ def markdown(condition: str, command: str, rows: List[Row], totals: Dict[str, Di
     seeds = sorted({seed for row in rows for seed in row["seeds"]})
     parts = [f"# {condition}: one supernet against models trained for one size each\n",
              f"    {command}\n",
-             f"Word error rate in percent, mean over seeds {', '.join(map(str, seeds))}, with the {100 * LEVEL:.0f}% interval of "
-             f"a bootstrap over utterances and seeds ({RESAMPLES:,} resamples). `omni / pruned`: relative difference to the "
-             "model pruned to that sparsity on its own (at 0: to the dense model), paired over utterances and seeds; negative: "
-             "omni is better.\n"]
+             f"Word error rate in percent, mean over seeds {', '.join(map(str, seeds))}, with the {100 * LEVEL:.0f}% "
+             f"interval of a bootstrap over utterances and seeds ({RESAMPLES:,} resamples). `omni / pruned`: relative "
+             "difference to the model pruned to that sparsity on its own (at 0: to the dense model), paired over "
+             "utterances and seeds; negative: omni is better.\n"]
     if missing:
         parts.append(f"**Not trained yet: {', '.join(missing)}.**\n")
     for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):

@@ -19,6 +19,8 @@ import yaml
 
 from tools.errors import UserError, cli
 
+from .config_check import check
+
 
 @dataclass
 class Model:
@@ -57,6 +59,11 @@ class Loss:
     simple_loss_scale: float = 0.5
     ctc_scale: float = 0.2
     context_noise: float = 0.0  # share of the predictor's input symbols that training replaces by random ones
+    distill: float = 0.0  # weight of what sub-networks learn from the largest network, see distill.py
+    divergence: str = "kl"  # or "alpha": the larger of two alpha-divergences
+    distill_temperature: float = 1.0
+    distill_clip: float = 1.6  # of the log-ratio of probabilities in "alpha"
+    distill_ctc: bool = False  # from the CTC head too
     warm_step: int = 2000  # passes over which simple goes 1 -> simple_loss_scale, pruned 0.1 -> 1 (icefall)
 
 
@@ -94,6 +101,7 @@ class Train:
     betas: List[float] = field(default_factory=lambda: [0.9, 0.98])
     clip_norm: float = 5.0
     seed: int = 42
+    init_from: str = ""  # a checkpoint whose model training begins with, such as a dense one's epoch-<N>.pt
     average_period: int = 200  # passes between two updates of the running average
     save_every_n: int = 4000  # batches between two checkpoints within an epoch
     keep_last_k: int = 3  # of those
@@ -110,8 +118,11 @@ class Omni:
     targets: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # pattern -> {low, high, structure}
     private: List[str] = field(default_factory=list)
     bins: List[float] = field(default_factory=list)
-    gradient: str = "masked"
-    # "single": one sub-network a step; "sandwich": max, min and one random. Baselines: "dense"; "gradual": one model
+    gradient: str = "masked"  # or "dense": straight-through
+    dropout: str = "none"  # how dropout follows the sub-network: "linear", "sqrt" or "dense", see omni.dropout
+    layerwise: bool = False  # random sub-networks draw each weight's sparsity on its own
+    # "single": one sub-network a step; "each": one for each batch of a step, so one for each process; "sandwich": max,
+    # min and one random; "split": these three, each on a third of the batch. Baselines: "dense"; "gradual": one model
     # pruned to one sparsity (Zhu & Gupta 2017).
     sampling: str = "single"
     p_max: float = 0.3  # single: how often the largest
@@ -123,6 +134,7 @@ class Omni:
     grow_until: float = 0.5  # ... and reaches its range's end here
     refresh_every: int = 100  # passes between two rankings of the blocks
     freeze_at: float = 0.7  # after it, the ranking stays
+    distill_every: int = 1  # steps between two that distill (loss.distill)
     prune_to: float = 0.8  # gradual: the sparsity in the end ...
     prune_from: float = 0.2  # ... which rises from here ...
     prune_until: float = 0.7  # ... to here
@@ -155,25 +167,6 @@ class Config:
         for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads", "precision"):
             del whole["train"][name]
         return hashlib.sha256(yaml.safe_dump(whole).encode()).hexdigest()[:16]
-
-
-_AT_LEAST_ONE = (
-    "model.encoder_dim", "model.num_heads", "model.ffn_dim", "model.num_layers", "model.segment_length", "model.stack",
-    "model.vocab_size", "data.max_duration", "data.parts", "train.num_epochs", "train.average_period",
-    "train.save_every_n", "train.log_interval", "omni.refresh_every", "decode.avg", "decode.max_duration",
-)
-
-_SHARES = (
-    "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
-    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at", "omni.prune_to", "omni.prune_from",
-    "omni.prune_until",
-)
-
-_ONE_OF = {
-    "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
-    "omni.sampling": ("single", "sandwich", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
-    "train.precision": ("auto", "float32", "bf16"),
-}
 
 
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
@@ -210,26 +203,7 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
         except yaml.YAMLError:
             raise UserError(f"--set {override}: the value is not YAML") from None
         _set(config, section, name, value, f"--set {override}")
-    for key in _AT_LEAST_ONE:
-        section, _, name = key.partition(".")
-        value = getattr(getattr(config, section), name)
-        if value < 1:
-            raise UserError(f"{key} {value}: want at least 1")
-    for key in _SHARES:
-        section, _, name = key.partition(".")
-        value = getattr(getattr(config, section), name)
-        if not 0.0 <= value <= 1.0:
-            raise UserError(f"{key} {value}: want a share, 0 to 1")
-    if config.omni.prune_from >= config.omni.prune_until:
-        raise UserError(f"omni.prune_from {config.omni.prune_from}: want less than omni.prune_until, "
-                        f"{config.omni.prune_until}")
-    if config.omni.p_max + config.omni.p_min > 1.0:
-        raise UserError(f"omni.p_max {config.omni.p_max} and omni.p_min {config.omni.p_min}: want at most 1 together")
-    for key, allowed in _ONE_OF.items():
-        section, _, name = key.partition(".")
-        value = getattr(getattr(config, section), name)
-        if value not in allowed:
-            raise UserError(f"{key} {value!r}: want one of {', '.join(allowed)}")
+    check(config)
     return config
 
 

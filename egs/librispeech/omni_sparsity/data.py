@@ -173,7 +173,11 @@ def evaluation_loader(cuts: CutSet, max_duration: float) -> DataLoader:
 
 
 def unpack_batch(
-    batch: Dict[str, Any], corpus: Corpus, device: torch.device, compute: Optional[DeviceFeatures] = None, epoch: int = 0
+    batch: Dict[str, Any],
+    corpus: Corpus,
+    device: torch.device,
+    compute: Optional[DeviceFeatures] = None,
+    epoch: int = 0,
 ) -> Batch:
     """Of a batch of lhotse's, of features or (with `compute`) of audio."""
     inputs, said = batch["inputs"].to(device, non_blocking=True), batch["supervisions"]

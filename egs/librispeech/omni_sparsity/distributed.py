@@ -53,14 +53,15 @@ class Processes:
         self.rank = int(os.environ.get("RANK", 0))
         self.world_size = int(os.environ.get("WORLD_SIZE", 1))
         if batches_per_step < 0 or batches_per_step % self.world_size:
-            raise UserError(f"data.batches_per_step {batches_per_step}: want a multiple of the {self.world_size} processes")
+            raise UserError(f"data.batches_per_step {batches_per_step}: want a multiple of the {self.world_size} "
+                            "processes")
         self.batches_each = max(1, batches_per_step // self.world_size)
         self.device = torch.device("cpu")
         if cuda_works(backend):
             local, count = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
             if local >= count:
-                raise UserError(f"process {local + 1} of this machine finds {count} GPU(s): want --world-size {count}, or "
-                                "CUDA_VISIBLE_DEVICES= to train on the CPU")
+                raise UserError(f"process {local + 1} of this machine finds {count} GPU(s): want --world-size {count}, "
+                                "or CUDA_VISIBLE_DEVICES= to train on the CPU")
             self.device = torch.device("cuda", local)
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
@@ -72,17 +73,18 @@ class Processes:
         return self.rank == 0
 
     def average_gradients(self, parameters: List[nn.Parameter]) -> None:
-        """Replaces every gradient by its mean over the processes. They trained the same sub-networks, so the same
-        parameters have one."""
+        """Replaces every gradient by its mean over the processes. Where a process has none (it trained sub-networks
+        that do not use the parameter) it counts as zero; where none has, there is none after."""
         if self.world_size == 1:
             return
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
+        there = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        gradients = (p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters)
+        flat = torch.cat([there, *(gradient.flatten() for gradient in gradients)])
         with self._all_there():
             dist.all_reduce(flat)
-        flat /= self.world_size
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients])):
-            gradient.copy_(mean.view_as(gradient))
+        there, *means = (flat / self.world_size).split([len(parameters), *(p.numel() for p in parameters)])
+        for parameter, mean, share in zip(parameters, means, there.tolist()):
+            parameter.grad = mean.view_as(parameter) if share else None
 
     def sum(self, values: List[float]) -> List[float]:
         """Of each value, over the processes."""
@@ -109,5 +111,6 @@ class Processes:
         try:
             yield
         except RuntimeError as error:  # what gloo and nccl raise where a process does not answer any more
-            raise UserError(f"process {self.rank} of {self.world_size}: another one is gone "
-                            f"({str(error).splitlines()[0].split('. ')[0]}); the same command goes on from the last checkpoint") from None
+            why = str(error).splitlines()[0].split(". ")[0]
+            raise UserError(f"process {self.rank} of {self.world_size}: another one is gone ({why}); the same command "
+                            "goes on from the last checkpoint") from None

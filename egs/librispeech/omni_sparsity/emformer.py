@@ -13,8 +13,8 @@ from torch import Tensor
 def emformer_module() -> ModuleType:
     """torchaudio/models/emformer.py alone, which is plain PyTorch.
 
-    `import torchaudio` loads compiled code for one build of torch: the wheel on PyPI is for CUDA, and fails beside a torch
-    for the CPU. No version of torch needs another Emformer: the file is the same in torchaudio 0.13 and 2.11.
+    `import torchaudio` loads compiled code for one build of torch: the wheel on PyPI is for CUDA, and fails beside a
+    torch for the CPU. No version of torch needs another Emformer: the file is the same in torchaudio 0.13 and 2.11.
 
     Raises:
         ImportError: torchaudio is not installed, or has no such file.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional
 
 import torch
 from torch import Tensor, nn
 
 from .backend import loss_backend
 from .config import Loss as LossConfig
+from .distill import Lattice, distillation
 from .model import Transducer
 
 
@@ -22,18 +23,23 @@ class Losses:
     simple: float
     pruned: float
     ctc: float
+    distill: float
     frames: int  # encoder frames of those utterances
     not_finite: List[int]  # positions in the batch of the others
+    lattice: Optional[Lattice] = None  # if it was to be kept
 
 
 def compute_loss(
-    model: Transducer, features: Tensor, lengths: Tensor, symbols: List[List[int]], config: LossConfig, step: int
+    model: Transducer, features: Tensor, lengths: Tensor, symbols: List[List[int]], config: LossConfig, step: int,
+    teacher: Optional[Lattice] = None, keep: bool = False,
 ) -> Losses:
     """
     Args:
         features: (B, T, 80) float32; lengths: (B,) int64 feature frames.
         symbols: token ids of each utterance, not empty, at most as many as it has encoder frames.
         step: passes so far; scales warm up with it.
+        teacher: of the same batch; its prune ranges are taken, and `config.distill` times the distance to it is added.
+        keep: whether others are to learn from this pass: its lattice comes with the losses.
     """
     device = features.device
     rnnt, _ = loss_backend(config.backend)
@@ -68,14 +74,17 @@ def compute_loss(
             reduction="none",
             return_grad=True,
         )  # (B,)
-        ranges = rnnt.get_rnnt_prune_ranges(px_grad, py_grad, boundary, config.prune_range)  # (B, T, s_range)
+        if teacher is None:
+            ranges = rnnt.get_rnnt_prune_ranges(px_grad, py_grad, boundary, config.prune_range)  # (B, T, s_range)
+        else:
+            ranges = teacher.ranges
     am, lm = rnnt.do_rnnt_pruning(
         am=model.joiner.encoder_proj(encoder_out), lm=model.joiner.decoder_proj(decoder_out), ranges=ranges
     )  # (B, T, s_range, joiner_dim)
-    logits = model.joiner(am, lm, project_input=False)  # (B, T, s_range, V)
+    logits = model.joiner(am, lm, project_input=False).float()  # (B, T, s_range, V)
     with torch.autocast(device.type, enabled=False):
         pruned = rnnt.rnnt_loss_pruned(
-            logits=logits.float(),
+            logits=logits,
             symbols=y,
             ranges=ranges,
             termination_symbol=blank,
@@ -83,23 +92,31 @@ def compute_loss(
             rnnt_type=config.rnnt_type,
             reduction="none",
         )  # (B,)
-        ctc = torch.zeros_like(pruned)
+        ctc, ctc_logits = torch.zeros_like(pruned), model.ctc_output(encoder_out)  # (B, T, V)
         if config.ctc_scale > 0:
-            log_probs = model.ctc_output(encoder_out).log_softmax(dim=-1).transpose(0, 1)  # (T, B, V)
+            log_probs = ctc_logits.log_softmax(dim=-1).transpose(0, 1)  # (T, B, V)
             # An alignment without room for the blanks between equal symbols is impossible: no loss, no gradient.
             ctc = nn.functional.ctc_loss(
                 log_probs, y, encoder_lens, y_lens, blank=blank, reduction="none", zero_infinity=True
             )
 
-    finite = torch.isfinite(simple) & torch.isfinite(pruned) & torch.isfinite(ctc)
-    simple, pruned, ctc = (torch.where(finite, x, torch.zeros_like(x)).sum() for x in (simple, pruned, ctc))
+        distill = torch.zeros_like(pruned)
+        if teacher is not None:
+            own = ctc_logits if config.distill_ctc else None
+            distill = distillation(teacher, logits, own, y_lens, encoder_lens, config)
+
+    finite = torch.isfinite(simple) & torch.isfinite(pruned) & torch.isfinite(ctc) & torch.isfinite(distill)
+    simple, pruned, ctc, distill = (
+        torch.where(finite, x, torch.zeros_like(x)).sum() for x in (simple, pruned, ctc, distill)
+    )
     simple_scale, pruned_scale = warm_scales(step, config)
-    total = simple_scale * simple + pruned_scale * pruned + config.ctc_scale * ctc
+    total = simple_scale * simple + pruned_scale * pruned + config.ctc_scale * ctc + config.distill * distill
     # All numbers at once: a GPU stops for each that is asked for.
-    numbers = torch.stack([x.detach().double() for x in (total, simple, pruned, ctc, (encoder_lens * finite).sum())])
-    *sums, frames, kept = torch.cat([numbers, finite.sum()[None]]).tolist()
+    numbers = (total, simple, pruned, ctc, distill, (encoder_lens * finite).sum(), finite.sum())
+    *sums, frames, kept = torch.stack([number.detach().double() for number in numbers]).tolist()
     not_finite = [] if kept == len(y) else torch.nonzero(~finite).flatten().tolist()
-    return Losses(total, *sums, int(frames), not_finite)
+    lattice = Lattice(ranges, logits.detach(), ctc_logits.detach()) if keep else None
+    return Losses(total, *sums, int(frames), not_finite, lattice)
 
 
 def warm_scales(step: int, config: LossConfig) -> tuple[float, float]:

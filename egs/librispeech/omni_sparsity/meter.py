@@ -26,17 +26,18 @@ class Meter:
         self.last: Dict[str, Dict[str, float]] = {}
 
     def add(self, kind: str, losses: Losses) -> None:
-        sums = self.sums.setdefault(kind, {"loss": 0.0, "simple": 0.0, "pruned": 0.0, "ctc": 0.0, "frames": 0})
+        sums = self.sums.setdefault(kind, dict.fromkeys(("loss", "simple", "pruned", "ctc", "distill", "frames"), 0.0))
         sums["loss"] += losses.value
         sums["simple"] += losses.simple
         sums["pruned"] += losses.pruned
         sums["ctc"] += losses.ctc
+        sums["distill"] += losses.distill
         sums["frames"] += losses.frames
 
     def add_step(self, lr: float, norm: float) -> None:
         self.lr, self.norm, self.steps = lr, self.norm + norm, self.steps + 1
 
-    def report(self, epoch: int, step: int, passes: int, progress: float, seconds: float) -> str:
+    def report(self, epoch: int, step: int, passes: float, progress: float, seconds: float) -> str:
         """One line of the log; begins a new interval. All processes call it together."""
         self.last = {}
         for kind in sorted(self.sums):  # the same ones in every process
@@ -48,9 +49,10 @@ class Meter:
                     self.writer.add_scalar(f"train/tot_{kind}_{name}", value, step)
             self.writer.add_scalar("train/learning_rate", self.lr, step)
             self.writer.add_scalar("train/grad_norm", self.norm / max(1, self.steps), step)
-        parts = [f"{kind} {m['loss']:.4f} (simple {m['simple']:.3f} pruned {m['pruned']:.3f} ctc {m['ctc']:.3f})"
+        parts = [f"{kind} {m['loss']:.4f} (simple {m['simple']:.3f} pruned {m['pruned']:.3f} ctc {m['ctc']:.3f}"
+                 + (f" distill {m['distill']:.4f})" if m["distill"] else ")")
                  for kind in KINDS if (m := self.last.get(kind))]
-        line = (f"epoch {epoch} step {step} passes {passes} {100 * progress:.1f}% loss/frame: {', '.join(parts)}; "
+        line = (f"epoch {epoch} step {step} passes {passes:.0f} {100 * progress:.1f}% loss/frame: {', '.join(parts)}; "
                 f"lr {self.lr:.2e} norm {self.norm / max(1, self.steps):.2f} {seconds:.0f} s")
         self._clear()
         return line

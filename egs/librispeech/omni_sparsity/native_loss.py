@@ -133,8 +133,8 @@ def do_rnnt_pruning(am: Tensor, lm: Tensor, ranges: Tensor) -> Tuple[Tensor, Ten
 
 
 class _LogProbs(torch.autograd.Function):
-    """Log-probabilities of one symbol and of blank at each node. By hand: autograd would keep and add up a tensor of the
-    size of `logits` for each of the three things that are read off it."""
+    """Log-probabilities of one symbol and of blank at each node. By hand: autograd would keep and add up a tensor of
+    the size of `logits` for each of the three things that are read off it."""
 
     @staticmethod
     def forward(ctx, logits: Tensor, symbols: Tensor, blank: int) -> Tuple[Tensor, Tensor]:

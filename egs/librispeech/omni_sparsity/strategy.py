@@ -27,7 +27,8 @@ def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supe
         targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
         one = config.sampling in ("dense", "gradual")  # a model of one size has no values for several
         private, bins = ([], []) if one else (config.private, config.bins)
-        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, gradient=config.gradient)
+        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, gradient=config.gradient,
+                             dropout=config.dropout)
     except (ValueError, TypeError) as error:
         raise UserError(f"section omni of the configuration: {error}") from None
 
@@ -38,12 +39,21 @@ class Strategy:
     def __init__(self, net: omni.Supernet, config: OmniConfig) -> None:
         self.net, self.config = net, config
 
-    def subnets(self, step: int, progress: float) -> List[Tuple[str, omni.Spec]]:
-        """(kind, spec) of every forward-backward pass of this step.
+    @property
+    def splits(self) -> bool:
+        """Whether the sub-networks of a step share its batch out among them, instead of seeing the whole of it each."""
+        return self.config.sampling == "split"
+
+    def distills(self, step: int) -> bool:
+        return step % self.config.distill_every == 0
+
+    def subnets(self, step: int, progress: float, place: int = 0) -> List[Tuple[str, omni.Spec]]:
+        """(kind, spec) of every sub-network that trains on a batch; the largest, if it is one of them, comes first.
 
         Args:
             step: passes so far.
             progress: share of the training that is done, 0 to 1.
+            place: of the batch among those of the step.
         """
         c = self.config
         if c.sampling == "gradual":
@@ -53,10 +63,11 @@ class Strategy:
         if c.sampling == "dense" or progress < c.dense_until:
             return [("max", self.net.largest())]
         high = self._smallest_sparsity(progress)
-        options = {"high": high, "low": min(c.random_low, high), "spread": c.spread}
-        if c.sampling == "sandwich":
+        options = {"high": high, "low": min(c.random_low, high), "spread": c.spread, "layerwise": c.layerwise}
+        if c.sampling in ("sandwich", "split"):
             return list(zip(KINDS, self.net.sandwich(step, **options)))
-        return [self.net.single(step, c.p_max, c.p_min, **options)]
+        rank = place if c.sampling == "each" else 0
+        return [self.net.single(step, c.p_max, c.p_min, rank=rank, **options)]
 
     def ends(self) -> List[Tuple[str, omni.Spec]]:
         """(kind, spec) of what is to be watched on the dev sets."""

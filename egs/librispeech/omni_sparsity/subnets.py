@@ -89,7 +89,7 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
             "params_nonzero": sum(int(torch.count_nonzero(value)) for value in state.values()),
             "size_bytes": file.stat().st_size,
             "loss_backend": trained["loss_backend"],
-            "train_passes": trained["passes"],
+            "train_passes": int(trained["passes"]) if trained["passes"] % 1 == 0 else round(trained["passes"], 1),
             "train_seconds": round(trained["train_seconds"], 1),
             "epoch": epoch,
             "avg": avg,

@@ -52,8 +52,8 @@ class Trainer(Learner):
         self.durations = [sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in epochs]
         whole = sum(cut.duration for cut in cuts)
         count = sum(p.numel() for p in self.model.parameters())
-        logging.info(f"torch {torch.__version__}, loss {self.backend} ({why(self.config.loss.backend)}), {self.device}, "
-                     f"{'bf16' if self.bf16 else 'float32'}, {self.processes.world_size} process(es), "
+        logging.info(f"torch {torch.__version__}, loss {self.backend} ({why(self.config.loss.backend)}), "
+                     f"{self.device}, {'bf16' if self.bf16 else 'float32'}, {self.processes.world_size} process(es), "
                      f"{count} parameters, {whole / 3600:.2f} h of training speech with its perturbed copies")
         valid = self._valid_cuts() if self.processes.is_first else None
         while self.epoch <= self.config.train.num_epochs:
@@ -145,7 +145,7 @@ class Trainer(Learner):
                 "cur_epoch": self.epoch,
                 "batch_idx_train": self.step,
                 "average_period": self.config.train.average_period,
-                "passes": self.passes,
+                "passes": round(self.passes, 4),
                 "train_seconds": self.seconds,
                 "world_size": self.processes.world_size,
                 "loss_backend": self.backend,
@@ -154,17 +154,29 @@ class Trainer(Learner):
             ckpt.save_checkpoint(path, state)
         self.processes.barrier()
 
+    def _warm_start(self) -> None:
+        """Begins with the model of another training, counted from zero; what that one cost is for the reader to add."""
+        if self.config.train.init_from:
+            path = Path(self.config.train.init_from)
+            try:
+                self.model.load_state_dict(ckpt.load_checkpoint(path, self.device)["model"])
+            except (KeyError, RuntimeError) as error:
+                why = str(error).splitlines()[0]
+                raise UserError(f"train.init_from {path}: not of a model like this one ({why})") from None
+            self.net.refresh(exact=True)
+            self.average = ckpt.RunningAverage(ckpt.weights_of(self.model, self.net))
+            logging.info(f"beginning with the model of {path}")
+
     def _resume(self, start_epoch: int, start_batch: int) -> None:
         if start_batch:
             path = self.exp_dir / f"checkpoint-{start_batch}.pt"
-        elif start_epoch == 1:
-            return
-        elif start_epoch:
+        elif start_epoch > 1:
             path = self.exp_dir / f"epoch-{start_epoch - 1}.pt"
         else:
-            path = ckpt.newest_checkpoint(self.exp_dir)
-            if path is None:
-                return
+            path = None if start_epoch else ckpt.newest_checkpoint(self.exp_dir)
+        if path is None:
+            self._warm_start()
+            return
         state = ckpt.load_checkpoint(path, self.device)
         ckpt.check_key(state, self.config.training_key(), path)
         self.model.load_state_dict(state["model"])

@@ -1,0 +1,65 @@
+"""What a sub-network learns from the largest network: divergences against their formulas, on nodes that count."""
+
+import pytest
+import torch
+
+from egs.librispeech.omni_sparsity.config import Loss as LossConfig
+from egs.librispeech.omni_sparsity.distill import Lattice, distillation, divergence
+
+
+def logits(seed, *shape):
+    return 2 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def alpha(p, q, a):
+    return (q * ((p / q) ** a - 1)).sum(-1) / (a * (a - 1))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_kl_is_kl(temperature):
+    teacher, student = logits(0, 3, 5), logits(1, 3, 5)
+    p, q = ((x / temperature).softmax(-1) for x in (teacher, student))
+    want = temperature**2 * (p * (p / q).log()).sum(-1)
+    config = LossConfig(distill_temperature=temperature)
+    assert torch.allclose(divergence(teacher, student, config), want)
+    assert torch.allclose(divergence(teacher, teacher, config), torch.zeros(3, dtype=torch.float64), atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_alpha_is_the_larger_one_with_its_gradient(temperature):
+    teacher, student = logits(2, 40, 5), logits(3, 40, 5).requires_grad_()
+    config = LossConfig(divergence="alpha", distill_temperature=temperature, distill_clip=100.0)
+    found = divergence(teacher, student, config)
+    p, q = ((x / temperature).softmax(-1) for x in (teacher, student))
+    over, under = alpha(p, q, -1.0), (p * (p / q).log()).sum(-1)
+    assert 5 < int((over > under).sum()) < 35  # both occur
+    want = temperature**2 * torch.maximum(over, under)
+    assert torch.allclose(found, want)
+    have, expected = (torch.autograd.grad(x.sum(), student)[0] for x in (found, want))
+    assert torch.allclose(have, expected)
+
+
+def test_alpha_is_bounded_by_its_clip():
+    teacher, student = torch.tensor([[60.0, 0.0]]), torch.tensor([[-60.0, 60.0]]).requires_grad_()
+    found = divergence(teacher, student, LossConfig(divergence="alpha", distill_clip=1.6))
+    gradient, = torch.autograd.grad(found.sum(), student)
+    assert torch.isfinite(found).all() and gradient.abs().max() < 5.1
+
+
+@pytest.mark.parametrize("divergence_name", ["kl", "alpha"])
+def test_only_nodes_of_the_utterance_count(divergence_name):
+    config = LossConfig(divergence=divergence_name)
+    ranges = torch.arange(3)[None, None].repeat(2, 4, 1)  # rows 0 to 2 in each of four frames
+    teacher = Lattice(ranges, logits(4, 2, 4, 3, 6), logits(5, 2, 4, 6))
+    student = logits(6, 2, 4, 3, 6).requires_grad_()
+    symbols, frames = torch.tensor([2, 1]), torch.tensor([4, 2])
+    found = distillation(teacher, student, None, symbols, frames, config)
+    each = divergence(teacher.logits, student, config)
+    want = torch.stack([each[0].mean(1).sum(), each[1, :2, :2].mean(1).sum()])
+    assert torch.allclose(found, want)
+    gradient, = torch.autograd.grad(found.sum(), student)
+    assert not gradient[1, 2:].any() and not gradient[1, :, 2].any() and gradient[1, :2, :2].any()
+    ctc = logits(7, 2, 4, 6)
+    with_ctc = distillation(teacher, student, ctc, symbols, frames, config)
+    more = divergence(teacher.ctc, ctc, config)
+    assert torch.allclose(with_ctc - found, torch.stack([more[0].sum(), more[1, :2].sum()]))

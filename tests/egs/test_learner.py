@@ -1,0 +1,105 @@
+"""A step: what it counts, what it learns from, and how sub-networks share a batch."""
+
+import pytest
+import torch
+
+from egs.librispeech.omni_sparsity.distributed import Processes
+from egs.librispeech.omni_sparsity.learner import Learner, part_of
+
+
+def batch(seed=0, utterances=6):
+    rng = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(60, 100, (utterances,), generator=rng)
+    features = torch.randn(utterances, int(lengths.max()), 80, generator=rng) * 4 - 6
+    return features, lengths, [[1 + i % 5, 7, 3] for i in range(utterances)]
+
+
+@pytest.fixture
+def learner(config):
+    def make(**changes):
+        config.loss.backend, config.omni.dense_until, config.omni.refresh_every = "native", 0.2, 1000
+        config.model.dropout = 0.0
+        for name, value in changes.items():
+            section = config.loss if hasattr(config.loss, name) else config.omni
+            setattr(section, name, value)
+        made = Learner(config, Processes("native"))
+        made.model.train()
+        return made
+
+    return make
+
+
+def test_every_pass_is_counted(learner, monkeypatch):
+    """Against the calls of the loss: with gradients and without, over how many utterances."""
+    from egs.librispeech.omni_sparsity import learner as code
+
+    real, seen = code.compute_loss, []
+
+    def spy(model, features, lengths, symbols, *rest):
+        seen.append((len(symbols), torch.is_grad_enabled()))
+        return real(model, features, lengths, symbols, *rest)
+
+    monkeypatch.setattr(code, "compute_loss", spy)
+    for changes in ({"sampling": "single"}, {"sampling": "sandwich"}, {"sampling": "split"}, {"sampling": "each"},
+                    {"sampling": "single", "distill": 0.5, "p_max": 0.0}, {"sampling": "sandwich", "distill": 0.5},
+                    {"sampling": "split", "distill": 0.5}, {"sampling": "single", "distill": 0.5, "distill_every": 3}):
+        made = learner(**{"distill": 0.0, "distill_every": 1, "p_max": 0.3, **changes})
+        seen.clear()
+        for _ in range(4):
+            made.train_step([batch(), batch(1)], 0.8)
+        want = sum(count / 6 * (1.0 if trains else 1 / 3) for count, trains in seen)
+        assert made.passes == pytest.approx(want) and made.step == 4, changes
+        teachers = sum(not trains for _, trains in seen)
+        if changes == {"sampling": "sandwich", "distill": 0.5}:
+            assert len(seen) == 24 and not teachers  # the largest teaches from its own pass
+        if changes["sampling"] == "split":
+            assert {count for count, _ in seen} == {2}
+        if not changes.get("distill"):
+            assert not teachers
+        elif "distill_every" in changes:
+            assert teachers <= 4 < len(seen)  # steps 0 and 3, two batches each
+
+
+def test_a_sandwich_adds_up_its_sub_networks(learner):
+    one = learner(sampling="sandwich")
+    specs = one.strategy.subnets(0, 0.8)
+    one._train_batch(batch(), specs, 0, 1.0)
+    together = {name: p.grad.clone() for name, p in one.model.named_parameters() if p.grad is not None}
+    one.optimizer.zero_grad(set_to_none=True)
+    for spec in specs:
+        one._train_batch(batch(), [spec], 0, 1 / 3)
+    for name, p in one.model.named_parameters():
+        if p.grad is not None:
+            assert torch.allclose(p.grad, together[name], atol=1e-6), name
+
+
+def test_the_teacher_gets_no_gradient_and_pulls_the_student(learner):
+    made = learner(distill=1.0, sampling="single")
+    lattice = made._teach(batch())
+    assert not any(part.requires_grad for part in (lattice.logits, lattice.ctc)) and made.model.training
+    assert all(p.grad is None for p in made.parameters)
+    spec = made.net.smallest()
+    with made.net.active(spec):
+        with_teacher = made._losses(batch(), lattice)
+        alone = made._losses(batch())
+    assert with_teacher.distill > 0 == alone.distill
+    assert with_teacher.value == pytest.approx(
+        alone.value - alone.pruned * 0.1 + with_teacher.pruned * 0.1 + with_teacher.distill, rel=1e-4)
+    with made.net.active(made.net.largest()):
+        itself = made._losses(batch(), lattice)
+    assert itself.distill == pytest.approx(0.0, abs=1e-3)
+
+
+def test_parts_share_a_batch_out():
+    features, lengths, symbols = batch()
+    parts = [part_of((features, lengths, symbols), number, 3) for number in range(3)]
+    assert sorted(i for part in parts for i in part[1].tolist()) == sorted(lengths.tolist())
+    assert torch.equal(parts[1][0][0], features[1]) and parts[1][2][0] == symbols[1]
+
+
+def test_each_batch_of_a_step_has_a_sub_network_of_its_own(learner):
+    made = learner(sampling="each", p_max=0.0, p_min=0.0)
+    specs = [made.strategy.subnets(5, 0.8, place) for place in range(4)]
+    assert len({str(spec) for spec in specs}) == 4 and specs == [made.strategy.subnets(5, 0.8, p) for p in range(4)]
+    same = learner(sampling="single", p_max=0.0, p_min=0.0)
+    assert len({str(same.strategy.subnets(5, 0.8, place)) for place in range(4)}) == 1
