@@ -64,6 +64,7 @@ case $stack in
 esac
 case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 py=$venv/bin/python
+[ "$stack" = k2 ] || [ -z "$why" ] || note "stack $stack: $why"
 
 # ---- is it whole already? ----------------------------------------------------------------------------------------------
 # .omni_ok     written last: the key of what was installed, and what became of kaldifeat
@@ -122,7 +123,6 @@ if command -v flock >/dev/null && ! flock -n 9; then
   flock 9
 fi
 is_whole && finish
-[ -z "$why" ] || note "stack $stack: $why"
 
 plain_tmp=
 cleanup() {

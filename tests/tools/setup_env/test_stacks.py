@@ -66,6 +66,14 @@ def test_modern_setup(machine):
     assert not machine.venv.exists()
 
 
+def test_auto_says_why_it_is_not_k2(machine):
+    machine.give_python("3.11")
+    for _ in range(2):
+        code, out, err = machine.run("--no-kaldifeat")
+        assert (code, out) == (0, f"{machine.project}/.venv-modern/bin/python\n"), err
+        assert err.startswith("note: stack modern: k2's wheel on PyPI is for CPython 3.10 alone, none is here\n")
+
+
 def test_environment_of_the_other_stack_is_refused(machine):
     machine.give_python("3.10")
     machine.give_python("3.11")
