@@ -20,6 +20,7 @@ class Condition:
     """
     Attributes:
         corpus: as for run.sh.
+        hours: of training speech, before speed perturbation; for the estimate of --plan.
         config: file in conf/ that all systems share.
         options: more of run.sh, for all jobs.
         systems: settings ({"section.name": value}) of each of SYSTEMS on top of it.
@@ -27,6 +28,7 @@ class Condition:
     """
 
     corpus: str
+    hours: float
     config: str
     sparsities: List[float]
     seeds: List[int] = field(default_factory=lambda: [1])

@@ -1,17 +1,13 @@
-"""The trainings of a condition as calls of run.sh, one a line: what tools/reproduce.sh runs, in order.
-
-    python -m tools.reproduce.jobs --condition mini [--seeds "1 2 3"] [--ablations 0]
-"""
+"""The trainings of a condition as calls of run.sh."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import List
 
-from tools.errors import UserError, cli
-from tools.reproduce.condition import RECIPE, Condition, Job, jobs, load_condition
+from tools.errors import UserError
+from tools.reproduce.condition import RECIPE, Condition, Job, load_condition
 
 
 def command(condition: Condition, job: Job, out: Path) -> List[str]:
@@ -32,7 +28,7 @@ def parse_seeds(text: str, default: List[int]) -> List[int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command of this package takes."""
-    parser.add_argument("--condition", default="mini", help="file in conf/reproduce (default mini)")
+    parser.add_argument("--condition", "--corpus", default="mini", help="file in conf/reproduce (default mini)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
     parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce)")
 
@@ -41,18 +37,3 @@ def read(args: argparse.Namespace) -> tuple[Condition, List[int], Path]:
     condition = load_condition(RECIPE / "conf" / "reproduce" / f"{args.condition}.yaml")
     return (condition, parse_seeds(args.seeds, condition.seeds),
             args.out or Path("exp") / args.condition / "reproduce")
-
-
-@cli
-def main(argv: List[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    parser.add_argument("--ablations", type=int, default=1, help="0: without them")
-    args = parser.parse_args(argv)
-    condition, seeds, out = read(args)
-    for job in jobs(condition, seeds, bool(args.ablations)):
-        print(shlex.join(command(condition, job, out)))
-
-
-if __name__ == "__main__":
-    main()

@@ -36,7 +36,7 @@ def write(folder, system, errors, passes, seed):
 
 @pytest.fixture
 def setting():
-    return condition.Condition("mini", "mini.yaml", [0.5, 0.9], [1, 2], systems={name: {} for name in condition.SYSTEMS},
+    return condition.Condition("mini", 8.0, "mini.yaml", [0.5, 0.9], [1, 2], systems={name: {} for name in condition.SYSTEMS},
                                ablations={"sandwich": {}})
 
 

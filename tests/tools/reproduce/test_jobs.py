@@ -1,9 +1,5 @@
-"""Which trainings a condition asks for, and tools/reproduce.sh that runs them."""
+"""Which trainings a condition asks for."""
 
-import os
-import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,59 +45,9 @@ def test_what_is_wrong_is_named(tmp_path):
     (tmp_path / "a.yaml").write_text("corpus: mini\ncolour: red\n")
     with pytest.raises(UserError, match="a.yaml: not a condition .*colour"):
         load_condition(tmp_path / "a.yaml")
-    (tmp_path / "b.yaml").write_text("{corpus: mini, config: mini.yaml, sparsities: [0.5], systems: {dense: {}}}")
+    (tmp_path / "b.yaml").write_text("{corpus: mini, hours: 1, config: mini.yaml, sparsities: [0.5], systems: {dense: {}}}")
     with pytest.raises(UserError, match="systems dense: want dense, pruned, omni"):
         load_condition(tmp_path / "b.yaml")
     with pytest.raises(UserError, match="--seeds one: want whole numbers"):
         parse_seeds("one", [1])
     assert parse_seeds("", [4]) == [4] and parse_seeds("2 1 2", []) == [2, 1]
-
-
-@pytest.fixture
-def project(tmp_path):
-    """The scripts beside a run.sh and an environment that only note what they are asked for."""
-    (tmp_path / "tools").mkdir()
-    shutil.copy(ROOT / "tools/reproduce.sh", tmp_path / "tools")
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\ncase "$*" in *jobs*) printf "./run.sh --a \'b c\'\\n./run.sh --d\\n" ;;\n'
-                      '*) echo "$*" >>calls ;; esac\n')
-    (tmp_path / "tools/setup_env.sh").write_text(f'#!/bin/sh\necho "{python}"\n')
-    (tmp_path / "run.sh").write_text('#!/bin/sh\nfor word; do printf "[%s]" "$word"; done >>calls\necho >>calls\n'
-                                     '[ ! -e fail ] || { echo "error: broken" >&2; exit 2; }\n')
-    for path in (python, tmp_path / "tools/setup_env.sh", tmp_path / "run.sh"):
-        path.chmod(0o755)
-    return tmp_path
-
-
-def reproduce(project, *arguments):
-    return subprocess.run(["bash", "tools/reproduce.sh", *arguments], cwd=project, capture_output=True, text=True,
-                          env={"PATH": os.environ["PATH"]})
-
-
-def test_jobs_run_in_order_with_a_table_after_each(project):
-    done = reproduce(project, "--seeds", "1")
-    assert done.returncode == 0, done.stderr
-    compare = "-m tools.reproduce.compare --condition mini --seeds 1 --command tools/reproduce.sh --seeds 1"
-    python = shlex.quote(str(project / "python"))
-    assert (project / "calls").read_text().splitlines() == [
-        f"[--a][b c][--python][{python}]", compare, f"[--d][--python][{python}]", compare, compare]
-
-
-def test_a_job_that_fails_ends_it(project):
-    (project / "fail").touch()
-    done = reproduce(project)
-    assert done.returncode == 2 and done.stderr.endswith("error: broken\n")
-    assert len((project / "calls").read_text().splitlines()) == 1
-
-
-def test_plan_runs_nothing(project):
-    done = reproduce(project, "--plan")
-    assert done.stdout == "./run.sh --a 'b c'\n./run.sh --d\n2 trainings\n" and not (project / "calls").exists()
-
-
-@pytest.mark.parametrize("arguments, words", [
-    (["--colour"], "unknown option --colour"), (["--seeds"], "--seeds wants a value"), (["--ablations", "2"], "want 0 or 1"),
-])
-def test_a_mistake_is_one_line(project, arguments, words):
-    done = reproduce(project, *arguments)
-    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1

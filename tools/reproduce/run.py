@@ -1,0 +1,111 @@
+"""Trains all systems of a condition and compares them; tools/reproduce.sh calls it with the right Python.
+
+    tools/reproduce.sh [--corpus mini] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack auto|k2|modern]
+
+Every training is a call of run.sh with a folder of its own, so what is done is passed over and what was stopped goes on.
+A table of what is done is written after every training. `--parallel N` runs N of them side by side with a share of the
+cores each (what one writes then goes to <its folder>/run.log): on few cores that takes less time in all than one after
+the other, as small models do not fill several cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Dict, List
+
+from tools.errors import UserError, cli
+from tools.reproduce.condition import RECIPE, Condition, Job, jobs
+from tools.reproduce.jobs import add_arguments, command, read
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_job(condition: Condition, job: Job, out: Path, parallel: int) -> None:
+    """
+    Raises:
+        UserError: the training ended with an error.
+    """
+    words = [*command(condition, job, out), "--python", sys.executable]
+    environment = dict(os.environ)
+    log = None
+    if parallel > 1:
+        environment["OMP_NUM_THREADS"] = str(max(1, cores() // parallel))
+        (out / job.name).mkdir(parents=True, exist_ok=True)
+        log = open(out / job.name / "run.log", "a", encoding="utf-8")
+    code = subprocess.run(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode
+    if log:
+        log.close()
+    if code:
+        where = f" ({out / job.name}/run.log)" if parallel > 1 else ""
+        raise UserError(f"{job.name} ended with exit code {code}{where}; tools/reproduce.sh goes on from there")
+
+
+def device_hours(condition: Condition, todo: List[Job]) -> Dict[str, float]:
+    """{job: hours that its training takes on one device like this machine's}, from a few steps measured here."""
+    from egs.librispeech.omni_sparsity.config import load_config
+    from tools import bench_train, plan
+
+    path = ROOT / RECIPE / "conf" / condition.config
+    loss = bench_train.losses_here()[0]
+    measured = bench_train.measure(load_config(path), None, 3, 0.75, [(loss, kind) for kind in bench_train.KINDS])
+    hours = {}
+    for job in todo:
+        found = plan.plan(load_config(path, list(job.settings)), measured, condition.hours, 1, 0.0, loss)
+        hours[job.name] = found["dense_hours"] if job.system == "dense" else found["hours"]
+    print(f"measured here: {measured['device']}, torch {measured['torch']}, loss {loss}, {measured['threads']} threads")
+    return hours
+
+
+def compare(argv: List[str]) -> str:
+    """The table of what is done; each time in a process of its own, as it reads thousands of alignments."""
+    done = subprocess.run([sys.executable, "-m", "tools.reproduce.compare", *argv], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(done.stderr.strip().removeprefix("error: "))
+    return done.stdout
+
+
+@cli
+def main(argv: List[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
+    parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
+    parser.add_argument("--plan", action="store_true", help="print the trainings and how long they would take here; run none")
+    args = parser.parse_args(argv)
+    if args.parallel < 1:
+        raise UserError(f"--parallel {args.parallel}: want at least 1")
+    condition, seeds, out = read(args)
+    todo = list(jobs(condition, seeds, bool(args.ablations)))
+    if args.plan:
+        hours = device_hours(condition, todo)
+        for job in todo:
+            print(f"{hours[job.name]:8.2f} h  {shlex.join(command(condition, job, out))}")
+        print(f"{len(todo)} trainings, {sum(hours.values()):.1f} device hours in all at least (decoding not counted)")
+        return
+    called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
+    table = ["--condition", args.condition, "--seeds", " ".join(map(str, seeds)), "--out", str(out), "--command", called]
+    with ThreadPoolExecutor(args.parallel) as pool:
+        waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}
+        try:
+            for number, future in enumerate(as_completed(waiting), 1):
+                future.result()
+                compare(table)
+                print(f"== {number} of {len(todo)} done: {waiting[future].name}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    print(compare(table))
+
+
+if __name__ == "__main__":
+    main()
