@@ -145,6 +145,7 @@ class Decode:
     avg: int = 1  # averages over the last `avg` epochs
     max_duration: float = 600.0
     blank_penalty: float = 0.0  # taken off blank's logit in the search
+    device: str = "cpu"  # or "cuda"; real-time factors are of this device
 
 
 @dataclass

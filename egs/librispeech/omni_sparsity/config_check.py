@@ -23,7 +23,7 @@ _ONE_OF = {
     "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
     "loss.divergence": ("kl", "alpha"), "omni.gradient": ("masked", "dense"),
     "omni.sampling": ("single", "each", "sandwich", "split", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
-    "train.precision": ("auto", "float32", "bf16"),
+    "train.precision": ("auto", "float32", "bf16"), "decode.device": ("cpu", "cuda"),
 }
 
 

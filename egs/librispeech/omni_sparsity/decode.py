@@ -54,7 +54,7 @@ def open_jobs(
     return jobs
 
 
-def decode_set(model, cuts, corpus, max_duration: float, blank_penalty: float) -> tuple[list, float]:
+def decode_set(model, cuts, corpus, max_duration: float, blank_penalty: float, device) -> tuple[list, float]:
     """-> [(cut id, reference words, hypothesis words)], seconds in the model and the search."""
     import torch
 
@@ -63,10 +63,10 @@ def decode_set(model, cuts, corpus, max_duration: float, blank_penalty: float) -
 
     results, seconds = [], 0.0
     for batch in evaluation_loader(cuts, max_duration):
-        lengths = batch["supervisions"]["num_frames"].to(torch.int64)
+        lengths = batch["supervisions"]["num_frames"].to(device, torch.int64)
         began = time.monotonic()
         with torch.no_grad():
-            encoder_out, encoder_lens = model.encoder(batch["inputs"], lengths)
+            encoder_out, encoder_lens = model.encoder(batch["inputs"].to(device), lengths)
             hypotheses = greedy_search(model, encoder_out, encoder_lens, blank_penalty)
         seconds += time.monotonic() - began
         for cut, text, tokens in zip(batch["supervisions"]["cut"], batch["supervisions"]["text"], hypotheses):
@@ -90,7 +90,12 @@ def main() -> None:
         print(f"{args.exp_dir / METHOD}: {len(rows)} sparsities are decoded already")
         return
 
+    import torch
     from tqdm import tqdm
+
+    device = torch.device(config.decode.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("decode.device cuda: torch sees no GPU here")
 
     from . import scoring
     from .data import Corpus
@@ -100,16 +105,16 @@ def main() -> None:
     out = args.exp_dir / METHOD
     bar = tqdm(jobs, disable=None, desc="decode", unit="set")
     for test_set, row, suffix, stamp in bar:
-        model = load_subnet(args.exp_dir / row["file"])
+        model = load_subnet(args.exp_dir / row["file"]).to(device)
         cuts = corpus.cuts(test_set)
         results, seconds = decode_set(model, cuts, corpus, args.max_duration or config.decode.max_duration,
-                                      config.decode.blank_penalty)
+                                      config.decode.blank_penalty, device)
         score = scoring.save_results(out, test_set, suffix, results)
         audio = sum(cut.duration for cut in cuts)
         write_json(stamp, {
             "sparsity": row["sparsity"], "test_set": test_set, "method": METHOD, "suffix": suffix,
             "checkpoint": row["checkpoint"], "blank_penalty": config.decode.blank_penalty,
-            "loss_backend": row["loss_backend"], "audio_seconds": round(audio, 2),
+            "loss_backend": row["loss_backend"], "device": config.decode.device, "audio_seconds": round(audio, 2),
             "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6),
         })
         bar.write(f"{test_set} sparsity {row['sparsity']:g}: WER {score.wer:.2f}")
