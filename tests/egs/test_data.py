@@ -23,7 +23,8 @@ def processes(rank=0, world_size=1, each=1):
 
 
 def batches(corpus, config, epoch=1, skip=0):
-    loader = train_loader(usable(corpus.train_cuts(), corpus, config), corpus.noise_cuts(), config, epoch, skip, processes())
+    cuts = usable(corpus.train_cuts(), corpus, config)
+    loader = train_loader(cuts, corpus.noise_cuts(), config, epoch, skip, processes())
     return [unpack_batch(batch, corpus, CPU) for batch in loader]
 
 

@@ -31,13 +31,16 @@ def by_hand(px, py):
 
 
 @pytest.mark.parametrize("rnnt_type", TYPES)
-@pytest.mark.parametrize("symbols, frames", [(0, 1), (1, 1), (2, 4), (3, 5)])
+@pytest.mark.parametrize("symbols, frames", [(0, 1), (1, 1), (2, 4), (3, 5), (3, 1), (4, 2)])
 def test_every_path_counts_once(rnnt_type, symbols, frames):
+    if rnnt_type == "modified" and symbols > frames:
+        return  # no path: the next test
     rng = torch.Generator().manual_seed(symbols)
     px = torch.randn(symbols, frames + (rnnt_type == "regular"), generator=rng, dtype=torch.float64)
     py = torch.randn(symbols + 1, frames, generator=rng, dtype=torch.float64)
     # Beside a longer one, in a batch: what lies behind its own end must not count.
-    px_wide, py_wide = torch.randn(2, symbols + 2, px.shape[1] + 3).double(), torch.randn(2, symbols + 3, frames + 3).double()
+    px_wide = torch.randn(2, symbols + 2, px.shape[1] + 3, dtype=torch.float64)
+    py_wide = torch.randn(2, symbols + 3, frames + 3, dtype=torch.float64)
     px_wide[0, :symbols, : px.shape[1]], py_wide[0, : symbols + 1, :frames] = px, py
     if rnnt_type == "regular":
         px_wide[0, :, frames + 1 :] = -math.inf

@@ -88,7 +88,7 @@ def test_passes_are_counted_and_every_kind_is_told(config, data_dir, tmp_path, c
 
 
 def test_half_precision_learns_as_well(config, data_dir, tmp_path):
-    """bf16 in the model, float32 in weights, sums over the lattice and optimizer; on a CPU only because it is asked for."""
+    """bf16 in the model, float32 in weights, sums over the lattice and optimizer; on a CPU only where asked for."""
     config.train.base_lr = 5e-3
     if torch.__version__ < "2":
         config.train.precision = "bf16"

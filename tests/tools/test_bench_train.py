@@ -1,4 +1,4 @@
-"""tools/bench_train.py and tools/plan.py: parts that make up a step, what is reported, the arithmetic. Never how fast."""
+"""tools/bench_train.py and tools/plan.py: parts of a step, what is reported, the arithmetic. Never how fast."""
 
 import json
 
@@ -75,8 +75,8 @@ def test_the_arithmetic_of_a_plan(small, tmp_path, capsys):
     measured.write_text(json.dumps({"rows": rows, "device": "CPU", "torch": "2", "precision": "float32", "threads": 1,
                                     "steps": 3, "audio_seconds_per_step": 24.6}))
     out = tmp_path / "plan.json"
-    plan.main(["--config", str(small), "--measured", str(measured), "--hours", "10", "--world-size", "2", "--price", "3",
-               "--out", str(out)])
+    plan.main(["--config", str(small), "--measured", str(measured), "--hours", "10", "--world-size", "2",
+               "--price", "3", "--out", str(out)])
     found = json.loads(out.read_text())
     assert found["audio_hours"] == 10 * 3 * 4
     assert found["hours"] == pytest.approx(120 * (0.25 / 100 + 0.75 / 80) / 2)

@@ -1,8 +1,8 @@
 """Trains all systems of a condition and compares them; tools/reproduce.sh calls it with the right Python.
 
-    tools/reproduce.sh [--corpus mini] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack auto|k2|modern]
+    tools/reproduce.sh [--corpus mini] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack S]
 
-Every training is a call of run.sh with a folder of its own, so what is done is passed over and what was stopped goes on.
+Every training is a call of run.sh with a folder of its own: what is done is passed over, what was stopped goes on.
 A table of what is done is written after every training. `--parallel N` runs N of them side by side with a share of the
 cores each (what one writes then goes to <its folder>/run.log): on few cores that takes less time in all than one after
 the other, as small models do not fill several cores.
@@ -68,7 +68,8 @@ def device_hours(condition: Condition, todo: List[Job]) -> Dict[str, float]:
 
 def compare(argv: List[str]) -> str:
     """The table of what is done; each time in a process of its own, as it reads thousands of alignments."""
-    done = subprocess.run([sys.executable, "-m", "tools.reproduce.compare", *argv], cwd=ROOT, capture_output=True, text=True)
+    words = [sys.executable, "-m", "tools.reproduce.compare", *argv]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise UserError(done.stderr.strip().removeprefix("error: "))
     return done.stdout
@@ -80,7 +81,7 @@ def main(argv: List[str] | None = None) -> None:
     add_arguments(parser)
     parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
-    parser.add_argument("--plan", action="store_true", help="print the trainings and how long they would take here; run none")
+    parser.add_argument("--plan", action="store_true", help="print the trainings and how long they take; run none")
     args = parser.parse_args(argv)
     if args.parallel < 1:
         raise UserError(f"--parallel {args.parallel}: want at least 1")
@@ -93,7 +94,8 @@ def main(argv: List[str] | None = None) -> None:
         print(f"{len(todo)} trainings, {sum(hours.values()):.1f} device hours in all at least (decoding not counted)")
         return
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
-    table = ["--condition", args.condition, "--seeds", " ".join(map(str, seeds)), "--out", str(out), "--command", called]
+    table = ["--condition", args.condition, "--seeds", " ".join(map(str, seeds)), "--out", str(out)]
+    table += ["--command", called]
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}
         try:

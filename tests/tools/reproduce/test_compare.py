@@ -36,8 +36,9 @@ def write(folder, system, errors, passes, seed):
 
 @pytest.fixture
 def setting():
-    return condition.Condition("mini", 8.0, "mini.yaml", [0.5, 0.9], [1, 2], systems={name: {} for name in condition.SYSTEMS},
-                               ablations={"sandwich": {}})
+    systems = {name: {} for name in condition.SYSTEMS}
+    ablations = {"sandwich": {}}
+    return condition.Condition("mini", 8.0, "mini.yaml", [0.5, 0.9], [1, 2], systems=systems, ablations=ablations)
 
 
 @pytest.fixture
@@ -78,7 +79,8 @@ def test_files(setting, out, monkeypatch, capsys):
     assert found["command"] == "tools/reproduce.sh --seeds '1 2'" and found["missing"] == ["pruned-0.9-seed-2"]
     text = (out / "TABLE.md").read_text()
     assert capsys.readouterr().out == text + "\n"
-    assert "**Not trained yet: pruned-0.9-seed-2.**" in text and "## Ablations" in text and "| sandwich | 2,700 |" in text
+    assert "**Not trained yet: pruned-0.9-seed-2.**" in text
+    assert "## Ablations" in text and "| sandwich | 2,700 |" in text
     line = next(line for line in text.splitlines() if line.startswith("| 0.5 |"))
     omni = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.5))
     assert f"| {omni['wer']:.2f} [" in line and f"| {omni['rel_diff_vs_pruned']:+.1f}% [" in line
