@@ -97,6 +97,12 @@ def test_parts_share_a_batch_out():
     assert torch.equal(parts[1][0][0], features[1]) and parts[1][2][0] == symbols[1]
 
 
+def test_a_batch_of_fewer_utterances_than_sub_networks(learner):
+    made = learner(sampling="split", distill=0.5)
+    made.train_step([batch(utterances=1)], 0.8)
+    assert made.passes == 1.0 and made.step == 1  # the largest alone, which has no teacher
+
+
 def test_each_batch_of_a_step_has_a_sub_network_of_its_own(learner):
     made = learner(sampling="each", p_max=0.0, p_min=0.0)
     specs = [made.strategy.subnets(5, 0.8, place) for place in range(4)]

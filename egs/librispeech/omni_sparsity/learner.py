@@ -96,6 +96,8 @@ class Learner:
             mine = batch
             if self.strategy.splits:
                 mine, lattice = part_of(batch, number, len(subnets)), None
+                if not mine[2]:  # fewer utterances than sub-networks
+                    continue
             learns = distills and kind != "max"
             if learns and lattice is None:
                 lattice = self._teach(mine)
