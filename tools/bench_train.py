@@ -32,7 +32,7 @@ from tools.errors import UserError, cli
 
 PARTS = ("data", "masks", "encoder", "loss", "backward", "optimizer", "other")
 KINDS = ("dense", "omni")
-# LibriSpeech 960 h: 281,241 utterances of 12.3 s on average; about as many BPE pieces of 500 a second.
+# Assumed of LibriSpeech, whose 960 h are not at hand: seconds of a mean utterance, BPE pieces (of 500) in a second.
 UTTERANCE_SECONDS, PIECES_A_SECOND = 12.3, 4.5
 
 

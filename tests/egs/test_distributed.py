@@ -70,6 +70,16 @@ def test_two_processes_train_what_one_does(shared, data_dir, tmp_path):
     assert (tmp_path / "2/log/train-1.log").is_file()
 
 
+@pytest.mark.parametrize("sampling", ["each", "split"])
+def test_processes_that_train_different_sub_networks_stay_one_model(shared, data_dir, tmp_path, sampling):
+    shared.omni.sampling, shared.omni.dense_until = sampling, 0.3
+    one, two = (train(shared, data_dir, tmp_path / str(n), n) for n in (1, 2))
+    assert_close(one, two)
+    assert one["omni"]["forked"] and two["omni"]["forked"]
+    for name, value in one["omni"]["private"].items():
+        assert torch.allclose(value, two["omni"]["private"][name], atol=TOLERANCE), name
+
+
 def test_a_killed_process_is_told_and_one_goes_on_alone(shared, data_dir, tmp_path):
     shared.train.num_epochs = 5  # long enough to be in time
     unbroken = train(shared, data_dir, tmp_path / "1", 1)

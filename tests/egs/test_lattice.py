@@ -30,11 +30,11 @@ def by_hand(px, py):
     return math.log(total), taken[0] / total, taken[1] / total
 
 
-@pytest.mark.parametrize("rnnt_type", TYPES)
-@pytest.mark.parametrize("symbols, frames", [(0, 1), (1, 1), (2, 4), (3, 5), (3, 1), (4, 2)])
+@pytest.mark.parametrize("rnnt_type, symbols, frames", [
+    *((rnnt_type, *shape) for rnnt_type in TYPES for shape in ((0, 1), (1, 1), (2, 4), (3, 5))),
+    ("regular", 3, 1), ("regular", 4, 2),  # modified: no path, the next test
+])
 def test_every_path_counts_once(rnnt_type, symbols, frames):
-    if rnnt_type == "modified" and symbols > frames:
-        return  # no path: the next test
     rng = torch.Generator().manual_seed(symbols)
     px = torch.randn(symbols, frames + (rnnt_type == "regular"), generator=rng, dtype=torch.float64)
     py = torch.randn(symbols + 1, frames, generator=rng, dtype=torch.float64)

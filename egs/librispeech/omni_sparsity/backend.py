@@ -8,14 +8,12 @@ from typing import Tuple
 
 from tools.errors import UserError
 
-NAMES = ("auto", "k2", "native")
-
 
 @functools.lru_cache(maxsize=None)
 def loss_backend(name: str) -> Tuple[ModuleType, str]:
     """
     Args:
-        name: one of NAMES; "auto": k2 where it can be imported, else native.
+        name: "k2", "native" or "auto": k2 where it can be imported, else native.
 
     Returns:
         A module with rnnt_loss_smoothed, get_rnnt_prune_ranges, do_rnnt_pruning and rnnt_loss_pruned, and what results

@@ -65,6 +65,7 @@ class Learner:
         self.schedule = Schedule(self.optimizer, config.train)
         self.step, self.passes = 0, 0.0
         self.meter: Optional[Meter] = None
+        self._forked = False
 
     def train_step(self, batches: List[Batch], progress: float) -> None:
         """One step of the optimizer, over this process's batches of it and those of the others.
@@ -79,6 +80,7 @@ class Learner:
             self.net.refresh(exact=True)
         lr = self.schedule.set_progress(progress)
         self.optimizer.zero_grad(set_to_none=True)
+        self._fork_together(len(batches), progress)
         for index, batch in enumerate(batches):
             place = index * self.processes.world_size + self.processes.rank
             self._train_batch(batch, self.strategy.subnets(step, progress, place), place, 1.0 / len(batches))
@@ -87,6 +89,14 @@ class Learner:
         if self.meter:
             self.meter.add_step(lr, norm)
         self.step += 1
+
+    def _fork_together(self, batches: int, progress: float) -> None:
+        """Private values begin as copies at the first sub-network that trains, on whichever process: on all at once."""
+        places = range(batches * self.processes.world_size)
+        kinds = {kind for place in places for kind, _ in self.strategy.subnets(self.step, progress, place)}
+        if not self._forked and kinds != {"max"}:
+            with self.net.active(self.net.smallest()):
+                self._forked = True
 
     def _train_batch(self, batch: Batch, subnets: List[Tuple[str, omni.Spec]], place: int, weight: float) -> None:
         """Adds up the gradients of all sub-networks that a batch trains, each with an equal share of `weight`."""

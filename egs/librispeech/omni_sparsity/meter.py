@@ -11,6 +11,9 @@ from .loss import Losses
 from .strategy import KINDS
 
 
+PARTS = ("loss", "simple", "pruned", "ctc", "distill", "frames")
+
+
 class Meter:
     """Means over encoder frames (40 ms) of all processes, of the last `report` interval, for sub-networks max, min and
     random."""
@@ -26,7 +29,7 @@ class Meter:
         self.last: Dict[str, Dict[str, float]] = {}
 
     def add(self, kind: str, losses: Losses) -> None:
-        sums = self.sums.setdefault(kind, dict.fromkeys(("loss", "simple", "pruned", "ctc", "distill", "frames"), 0.0))
+        sums = self.sums.setdefault(kind, dict.fromkeys(PARTS, 0.0))
         sums["loss"] += losses.value
         sums["simple"] += losses.simple
         sums["pruned"] += losses.pruned
@@ -40,9 +43,10 @@ class Meter:
     def report(self, epoch: int, step: int, passes: float, progress: float, seconds: float) -> str:
         """One line of the log; begins a new interval. All processes call it together."""
         self.last = {}
-        for kind in sorted(self.sums):  # the same ones in every process
-            *sums, frames = self.processes.sum(list(self.sums[kind].values()))
-            self.last[kind] = {name: value / max(1, frames) for name, value in zip(self.sums[kind], sums)}
+        for kind in KINDS:  # all of them: processes may have trained different ones
+            *sums, frames = self.processes.sum([self.sums.get(kind, {}).get(name, 0.0) for name in PARTS])
+            if frames:
+                self.last[kind] = {name: value / frames for name, value in zip(PARTS, sums)}
         if self.writer:
             for kind, means in self.last.items():
                 for name, value in means.items():
