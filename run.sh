@@ -24,6 +24,7 @@ mini_scale=1.0
 skip_bad=0
 full_libri=0
 fbank=auto
+synthetic=0
 stack=auto
 python=
 set_args=()
@@ -50,7 +51,8 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   6 report     results.json RESULTS.md pareto.png report.html      0.1
 
   --stage N --stop-stage N   first and last stage                  (0 6)
-  --corpus C                 mini | mini_librispeech | librispeech (mini)
+  --corpus C                 mini | timers, synthetic; mini_librispeech
+                             | librispeech, downloaded           (mini)
   --download-dir DIR         a corpus that is there, or its place  (download/C)
   --data-dir DIR             manifests, features, lang             (data/C)
   --exp-dir DIR              checkpoints, logs, results            (exp/C)
@@ -67,7 +69,7 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   --full-libri 0|1           librispeech: 100 or 960 hours         (0)
   --skip-bad 0|1             leave broken utterances out           (0: stop and name them)
   --fbank B                  auto | kaldifeat | lhotse             (auto)
-  --seed N --mini-scale X    of corpus mini; 0.02 is a toy         (42 1.0)
+  --seed N --mini-scale X    of a synthetic one; 0.02 is a toy     (42 1.0)
   --stack S                  auto | k2 | modern: Python 3.10 and k2,
                              or Python 3.11 and torch 2.13         (auto: k2 where its wheel fits)
   --python PATH              use this Python, make no environment
@@ -122,10 +124,10 @@ done
 case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
 case $stack in auto | k2 | modern) ;; *) fail "--stack $stack: want auto, k2 or modern" ;; esac
 case $corpus in
-  mini) default_config=mini ;;
+  mini | timers) default_config=$corpus synthetic=1 ;;
   mini_librispeech) default_config=librispeech-100h ;;
   librispeech) default_config=librispeech-100h; [ "$full_libri" = 0 ] || default_config=librispeech ;;
-  *) fail "--corpus $corpus: want mini, mini_librispeech or librispeech" ;;
+  *) fail "--corpus $corpus: want mini, timers, mini_librispeech or librispeech" ;;
 esac
 : "${download_dir:=download/$corpus}" "${data_dir:=data/$corpus}" "${exp_dir:=exp/$corpus}"
 : "${config:=$recipe/conf/$default_config.yaml}"
@@ -177,7 +179,7 @@ wanted() {
 }
 
 corpus_key="corpus=$corpus download_dir=$download_dir skip_bad=$skip_bad"
-[ "$corpus" != mini ] || corpus_key+=" seed=$seed mini_scale=$mini_scale"
+[ "$synthetic" = 0 ] || corpus_key+=" seed=$seed mini_scale=$mini_scale"
 [ "$corpus" != librispeech ] || corpus_key+=" full_libri=$full_libri"
 fbank_key="fbank=$fbank"
 
@@ -186,8 +188,8 @@ if wanted 0; then
     log "stage 0: $data_dir/manifests is there"
   else
     log "stage 0: corpus $corpus"
-    if [ "$corpus" = mini ]; then
-      run 0 "$python" -m local.synthesize_mini --download-dir "$download_dir" --seed "$seed" --nj "$nj" --scale "$mini_scale"
+    if [ "$synthetic" = 1 ]; then
+      run 0 "$python" -m local.synthesize_mini --corpus "$corpus" --download-dir "$download_dir" --seed "$seed" --nj "$nj" --scale "$mini_scale"
     fi
     run 0 "$python" -m local.prepare_corpus --corpus "$corpus" --download-dir "$download_dir" --data-dir "$data_dir" \
       --nj "$nj" --skip-bad "$skip_bad" --full-libri "$full_libri"

@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from local.mini.designs import DESIGNS
 from tools.atomic import write_text
 from tools.errors import UserError, is_full_disk
 
@@ -21,8 +22,8 @@ _STARTED = ".downloading"  # in a folder that we fill: what is there may be half
 
 
 def parts(corpus: str, full_libri: bool) -> tuple[str, ...]:
-    """The archives that `corpus` is made of; none for `mini`, which is synthesised."""
-    if corpus == "mini":
+    """The archives that `corpus` is made of; none for one that is synthesised."""
+    if corpus in DESIGNS:
         return ()
     if corpus == "mini_librispeech":
         return _MINI
@@ -50,7 +51,7 @@ def locate(corpus: str, download_dir: Path, full_libri: bool) -> list[Path]:
     """The subset folders to use, after a download where the corpus is not there yet.
 
     Args:
-        corpus: "mini", "mini_librispeech" or "librispeech".
+        corpus: one of DESIGNS, "mini_librispeech" or "librispeech".
         download_dir: holds the subsets, or LibriSpeech/ with them, or nothing yet.
         full_libri: of librispeech, all 960 hours; else train-clean-360 and train-other-500 stay out where
             train-clean-100 is there.
@@ -62,15 +63,15 @@ def locate(corpus: str, download_dir: Path, full_libri: bool) -> list[Path]:
         UserError: the folder is no LibriSpeech, lacks a set, or cannot be downloaded.
     """
     occupied = download_dir.is_file() or download_dir.is_dir() and any(download_dir.iterdir())
-    if corpus == "mini":
+    if corpus in DESIGNS:
         from local.mini.build import unfinished
 
         if not occupied or unfinished(download_dir):
             raise UserError(
-                f"{download_dir} holds no whole mini corpus: run python -m local.synthesize_mini "
+                f"{download_dir} holds no whole {corpus} corpus: run python -m local.synthesize_mini --corpus {corpus} "
                 f"--download-dir {download_dir} first, it makes what is missing"
             )
-    if corpus != "mini" and (not occupied or (download_dir / _STARTED).is_file()):
+    if corpus not in DESIGNS and (not occupied or (download_dir / _STARTED).is_file()):
         download(download_dir, parts(corpus, full_libri))
     subsets = find_subsets(download_dir)
     if not subsets:

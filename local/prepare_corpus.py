@@ -18,10 +18,11 @@ from pathlib import Path
 
 from local.check_audio import Problem, chapters, check_all
 from local.layout import fingerprint, locate
+from local.mini.designs import DESIGNS
 from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
 
-CORPORA = ("mini", "mini_librispeech", "librispeech")
+CORPORA = (*DESIGNS, "mini_librispeech", "librispeech")
 PARTS = ("recordings", "supervisions")
 STAMP = "prepared.json"
 LEFT_OUT = "left_out.txt"

@@ -13,6 +13,7 @@ import argparse
 import time
 from pathlib import Path
 
+from local.mini.designs import DESIGNS
 from tools.errors import UserError, cli
 
 
@@ -21,9 +22,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--download-dir", type=Path, default=Path("download/mini"), help="where the corpus goes"
-    )
+    parser.add_argument("--corpus", default="mini", help=f"{' | '.join(DESIGNS)} (default mini)")
+    parser.add_argument("--download-dir", type=Path, help="where the corpus goes (default download/<corpus>)")
     parser.add_argument("--seed", type=int, default=42, help="decides every sentence, voice and sample")
     parser.add_argument("--nj", type=int, default=2, help="processes; changes no byte of the result")
     parser.add_argument("--scale", type=float, default=1.0, help="size: 0.02 is a toy, 1.0 the corpus")
@@ -34,6 +34,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. `arguments` default to the command line's."""
     args = get_parser().parse_args(arguments)
+    if args.corpus not in DESIGNS:
+        raise UserError(f"--corpus {args.corpus}: there are {', '.join(DESIGNS)}")
     if args.nj < 1:
         raise UserError(f"--nj {args.nj}: at least one process is needed")
     if not 0 < args.scale <= 3:
@@ -41,9 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
     from local.mini.build import build
 
     started = time.monotonic()
-    made = build(args.download_dir, args.seed, args.scale, args.nj)
+    folder = args.download_dir or Path("download") / args.corpus
+    made = build(folder, args.seed, args.scale, args.nj, args.corpus)
     seconds = time.monotonic() - started
-    print(f"mini corpus in {args.download_dir}: {f'made in {seconds:.0f} s' if made else 'already there'}")
+    print(f"{args.corpus} corpus in {folder}: {f'made in {seconds:.0f} s' if made else 'already there'}")
 
 
 if __name__ == "__main__":

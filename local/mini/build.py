@@ -1,4 +1,4 @@
-"""Makes the whole `mini` corpus, several speakers at a time, and goes on where a killed call stopped."""
+"""Makes a whole synthetic corpus, several speakers at a time, and goes on where a killed call stopped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Callable, Iterator
 
+from local.mini.designs import DESIGNS, Design
 from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
 from tools.atomic import write_json, write_text
@@ -21,7 +22,7 @@ STAMP = "mini.json"
 Task = tuple[str, Callable, tuple]  # what is made (for messages), function, arguments with the target last
 
 
-def build(folder: Path, seed: int, scale: float, jobs: int) -> int:
+def build(folder: Path, seed: int, scale: float, jobs: int, corpus: str = "mini") -> int:
     """Makes what `folder` still lacks.
 
     Args:
@@ -29,6 +30,7 @@ def build(folder: Path, seed: int, scale: float, jobs: int) -> int:
         seed: decides everything that is random.
         scale: size, 1.0 is the whole corpus.
         jobs: processes at a time; changes no byte of the result.
+        corpus: one of DESIGNS.
 
     Returns:
         How many speakers and noise recordings were made; 0 when all was there.
@@ -36,9 +38,9 @@ def build(folder: Path, seed: int, scale: float, jobs: int) -> int:
     Raises:
         UserError: `folder` holds another corpus, or one of another seed, scale or version.
     """
-    _claim(folder, {"corpus": "mini", "version": VERSION, "seed": seed, "scale": scale})
-    cast = speakers(seed, scale)
-    tasks = _missing(folder, cast, seed, scale)
+    stamp = {"corpus": corpus, "version": VERSION, "seed": seed, "scale": scale}
+    _claim(folder, stamp)
+    cast, tasks = _missing(folder, stamp)
     if tasks:
         for left in folder.glob("*/.tmp-*"):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
@@ -48,28 +50,30 @@ def build(folder: Path, seed: int, scale: float, jobs: int) -> int:
     return len(tasks)
 
 
-def _missing(folder: Path, cast: list[Speaker], seed: int, scale: float) -> list[Task]:
-    """What has to be made still: every file or speaker's folder is whole or absent."""
+def _missing(folder: Path, stamp: dict) -> tuple[list[Speaker], list[Task]]:
+    """All speakers, and what has to be made still: every file or speaker's folder is whole or absent."""
     from local.mini import speaker as making
 
+    seed, scale, design = stamp["seed"], stamp["scale"], DESIGNS[stamp["corpus"]]
+    cast = speakers(seed, scale, design)
     tasks: list[Task] = []
     for who in cast:
         target = folder / who.subset / str(who.id)
         if not target.is_dir():
-            tasks.append((f"speaker {who.id}", making.make_speaker, (who, seed, target)))
+            tasks.append((f"speaker {who.id}", making.make_speaker, (who, seed, design, target)))
     for kind in making.NOISES:
         target = folder / "noise" / f"{kind}.flac"
         if not target.is_file():
-            tasks.append((f"noise {kind}", making.make_noise, (kind, seed, scale, target)))
-    return tasks
+            tasks.append((f"noise {kind}", making.make_noise, (kind, seed, scale, design, target)))
+    return cast, tasks
 
 
 def unfinished(folder: Path) -> bool:
     """Whether a call of `build` for `folder` began and did not end."""
     stamp = _read(folder / STAMP)
-    if not stamp or stamp.get("version") != VERSION:
+    if not stamp or stamp.get("version") != VERSION or stamp.get("corpus") not in DESIGNS:
         return False
-    return bool(_missing(folder, speakers(stamp["seed"], stamp["scale"]), stamp["seed"], stamp["scale"]))
+    return bool(_missing(folder, stamp)[1])
 
 
 def _read(stamp: Path) -> dict | None:
@@ -86,7 +90,7 @@ def _claim(folder: Path, stamp: dict) -> None:
         found = _read(path)
         if found != stamp:
             raise UserError(
-                f"{folder} holds a mini corpus made with {found}, not with {stamp}: "
+                f"{folder} holds a synthetic corpus made with {found}, not with {stamp}: "
                 "give another --download-dir, or delete that folder"
             )
     elif any((folder / name).exists() for name in (*SUBSETS, "noise", "LibriSpeech")):

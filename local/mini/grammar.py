@@ -1,4 +1,4 @@
-"""Sentences of the `mini` corpus, and which of them training may hear.
+"""Sentences of a synthetic corpus, and which of them training may hear.
 
 Where a sentence may be used is a pure function of the seed and the sentence (`Grammar.home`):
 1. every pair of fillers that can meet in a command (KITCHEN + LAMP, ANNA + AT HOME) is held out with
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from local.mini.commands import SLOTS, TEMPLATES
+from local.mini.designs import DESIGNS, Design
 
 SPLITS = ("train", "dev", "test")
 PAIR_HELD = 0.2  # chance that a pair of fillers is held out of training
@@ -39,14 +40,12 @@ def chance(*parts: object) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def words() -> set[str]:
-    """Every word that some command can contain."""
+def words(design: Design = DESIGNS["mini"]) -> set[str]:
+    """Every word that some command of a corpus can contain."""
     found: set[str] = set()
-    for lines in TEMPLATES.values():
-        for line in lines:
-            found.update(re.sub(r"\{\w+\}|[(|)]", " ", line).split())
-    for fillers in SLOTS.values():
-        found.update(word for filler in fillers for word in filler.split())
+    for line in (line for domain in design.domains for line in TEMPLATES[domain]):
+        found.update(re.sub(r"\{\w+\}|[(|)]", " ", line).split())
+        found.update(word for slot in re.findall(r"\{(\w+)\}", line) for filler in SLOTS[slot] for word in filler.split())
     return found | {"AND"}
 
 
@@ -55,10 +54,11 @@ class Grammar:
 
     Args:
         seed: decides which pairs and commands are held out, not which are drawn.
+        design: what there is to draw.
     """
 
-    def __init__(self, seed: int):
-        self.seed = seed
+    def __init__(self, seed: int, design: Design = DESIGNS["mini"]):
+        self.seed, self.domains = seed, design.domains
 
     def held_pairs(self, *commands: Command) -> list[tuple[str, str]]:
         """The pairs of fillers in `commands`, said together, that training never hears in one utterance."""
@@ -97,7 +97,7 @@ class Grammar:
                 return command
 
     def _any(self, rng: random.Random) -> Command:
-        line = rng.choice(TEMPLATES[rng.choice(list(TEMPLATES))])
+        line = rng.choice(TEMPLATES[rng.choice(self.domains)])
         line = re.sub(r"\(([^)]*)\)", lambda found: rng.choice(found[1].split("|")), line)
         fillers: list[str] = []
 

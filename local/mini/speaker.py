@@ -15,6 +15,7 @@ import numpy as np
 
 from local.mini import noise, sound
 from local.mini.espeak import Espeak
+from local.mini.designs import DESIGNS, Design
 from local.mini.grammar import Grammar, chance, sentence
 from local.mini.voices import OTHER_ACCENTS, OTHER_VARIANTS, TRAIN_ACCENTS, TRAIN_VARIANTS, Speaker
 
@@ -28,12 +29,12 @@ def _numbers(seed: int, *names: object) -> np.random.Generator:
     return np.random.default_rng(int(chance(seed, *names) * 2**53))
 
 
-def make_speaker(speaker: Speaker, seed: int, target: Path) -> None:
+def make_speaker(speaker: Speaker, seed: int, design: Design, target: Path) -> None:
     """Writes <chapter>/<speaker>-<chapter>-<number>.flac and .trans.txt; `target` is whole or absent.
 
     Args:
         speaker: who, how and how much.
-        seed: of the corpus.
+        seed, design: of the corpus.
         target: <download-dir>/<subset>/<speaker>.
     """
     beside = target.with_name(f".tmp-{target.name}-{os.getpid()}")
@@ -42,7 +43,7 @@ def make_speaker(speaker: Speaker, seed: int, target: Path) -> None:
     lines = []
     try:
         folder.mkdir(parents=True)
-        for number, (text, samples) in enumerate(utterances(speaker, seed)):
+        for number, (text, samples) in enumerate(utterances(speaker, seed, design)):
             name = f"{speaker.id}-{chapter}-{number:04d}"
             (folder / f"{name}.flac").write_bytes(sound.to_flac(samples))
             lines.append(f"{name} {text}\n")
@@ -55,12 +56,12 @@ def make_speaker(speaker: Speaker, seed: int, target: Path) -> None:
             raise
 
 
-def utterances(speaker: Speaker, seed: int):
+def utterances(speaker: Speaker, seed: int, design: Design = DESIGNS["mini"]):
     """Yields (transcript, float64 samples (num_samples,) at 16 kHz) until the speaker has said enough.
 
     Call it in a process where eSpeak NG has not run.
     """
-    espeak, grammar = Espeak(), Grammar(seed)
+    espeak, grammar = Espeak(), Grammar(seed, design)
     rng = random.Random(f"{seed}|speaker|{speaker.id}")
     numbers = _numbers(seed, "speaker", speaker.id)
     tone = numbers.uniform(0, 1.5)  # the microphone's own noise: its color and level stay with the speaker
@@ -120,7 +121,7 @@ def _disturb(espeak, rng, numbers, samples: np.ndarray, grammar: Grammar, speake
     return noise.with_noise(samples, disturbance, rng.uniform(*OTHER_SNR))
 
 
-def make_noise(kind: str, seed: int, scale: float, target: Path) -> None:
+def make_noise(kind: str, seed: int, scale: float, design: Design, target: Path) -> None:
     """Writes one noise recording for training to `target`, whole or not at all.
 
     Args:
@@ -143,7 +144,7 @@ def make_noise(kind: str, seed: int, scale: float, target: Path) -> None:
         samples = noise.clatter(numbers, length)
     else:
         cast = [f"{accent}+{variant}" for accent in TRAIN_ACCENTS for variant in TRAIN_VARIANTS]
-        samples = noise.babble(numbers, length, _voices_around(Espeak(), rng, Grammar(seed), "train", cast))
+        samples = noise.babble(numbers, length, _voices_around(Espeak(), rng, Grammar(seed, design), "train", cast))
     samples = sound.to_level(samples, -26)
     with atomic(target) as beside:
         beside.write_bytes(sound.to_flac(samples))

@@ -1,4 +1,4 @@
-"""Who speaks in the `mini` corpus, and in which subset.
+"""Who speaks in a synthetic corpus, and in which subset.
 
 A voice is an eSpeak NG accent and variant with a pitch and a rate. dev-clean and test-clean have voices
 that training never heard but whose kind it knows: half of them a known variant with another accent, pitch
@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+
+from local.mini.designs import DESIGNS, Design
 
 TRAIN_ACCENTS = ("en", "en-us", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan")
 OTHER_ACCENTS = ("en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
@@ -35,7 +37,7 @@ OTHER_VARIANTS = {
 }
 
 SUBSETS = ("train-clean", "dev-clean", "dev-other", "test-clean", "test-other")
-_SECONDS = {subset: 28800 if subset == "train-clean" else 1270 for subset in SUBSETS}
+_SECONDS = 1270  # of each dev and test set
 _SPEAKERS = {subset: 294 if subset == "train-clean" else 12 for subset in SUBSETS}
 
 
@@ -86,12 +88,12 @@ def _cast(subset: str, index: int) -> tuple[str, str]:
     return TRAIN_ACCENTS[(variant + (3 if subset == "test-clean" else 1)) % 5], TRAIN_VARIANTS[variant]
 
 
-def speakers(seed: int, scale: float) -> list[Speaker]:
+def speakers(seed: int, scale: float, design: Design = DESIGNS["mini"]) -> list[Speaker]:
     """All speakers of the corpus.
 
     Args:
         seed: decides pitches and rates.
-        scale: 1.0 is the whole corpus; 0.02 a toy of about seven minutes with the same folders.
+        scale: 1.0 is the whole corpus; 0.02 a toy of about seven minutes (`mini`) with the same folders.
 
     Returns:
         Speakers in order of subset and number.
@@ -111,7 +113,7 @@ def speakers(seed: int, scale: float) -> list[Speaker]:
                     pitch=rng.randint(30 - wider, 70 + wider),
                     rate=rng.randint(110 - wider, 155 + wider),
                     pitch_range=rng.randint(25, 75),
-                    seconds=_SECONDS[subset] * scale / count,
+                    seconds=(design.train_seconds if subset == "train-clean" else _SECONDS) * scale / count,
                 )
             )
     return cast

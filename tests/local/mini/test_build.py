@@ -141,8 +141,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
 
     from local.mini import build as module
 
-    monkeypatch.setattr(module, "speakers", lambda seed, scale: [])
-    monkeypatch.setattr(module, "_missing", lambda *_: [("x", _no_space, (tmp_path / "x",))])
+    monkeypatch.setattr(module, "_missing", lambda *_: ([], [("x", _no_space, (tmp_path / "x",))]))
     with pytest.raises(OSError) as caught:
         build(tmp_path / "mini", jobs=1, **TOY)
     assert caught.value.errno == errno.ENOSPC

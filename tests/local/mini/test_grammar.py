@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from local.mini.commands import SLOTS, TEMPLATES, spell
+from local.mini.designs import DESIGNS
 from local.mini.grammar import Command, Grammar, sentence, words
 
 UTTERANCES = {"train": 4000, "dev": 800, "test": 800}  # fewer than the corpus has
@@ -27,6 +28,14 @@ def test_vocabulary_is_large_and_confusable():
     assert len(words()) >= 150
     for pair in ("FIFTEEN FIFTY", "TUESDAY THURSDAY", "KITCHEN CHICKEN", "ANNA HANNAH"):
         assert set(pair.split()) <= words()
+
+
+def test_a_design_says_what_is_drawn():
+    few = DESIGNS["timers"]
+    assert 80 <= len(words(few)) <= 100 and words(few) < words()
+    grammar, rng = Grammar(42, few), random.Random(1)
+    said = {word for _ in range(500) for word in sentence(grammar.sample("train", rng)).split()}
+    assert said <= words(few) and len(said) > 80
 
 
 def test_words_are_capitals_and_every_slot_is_used():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local.mini.designs import DESIGNS
 from local.mini.voices import OTHER_ACCENTS, SUBSETS, TRAIN_ACCENTS, TRAIN_VARIANTS, speakers
 
 
@@ -15,6 +16,13 @@ def test_the_whole_corpus_is_as_large_as_promised():
     assert seconds["train-clean"] >= 3 * 3600
     assert all(seconds[subset] >= 20 * 60 for subset in SUBSETS if subset != "train-clean")
     assert sum(who.subset == "train-clean" for who in cast) >= 60
+
+
+def test_another_corpus_has_the_same_voices_and_less_to_train_with():
+    mini, timers = speakers(42, 1.0), speakers(42, 1.0, DESIGNS["timers"])
+    assert [(who.voice, who.pitch, who.rate) for who in mini] == [(who.voice, who.pitch, who.rate) for who in timers]
+    seconds = {who.subset: (who.seconds, other.seconds) for who, other in zip(mini, timers)}
+    assert all((more > less) == (subset == "train-clean") for subset, (more, less) in seconds.items())
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 2.0])
