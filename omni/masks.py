@@ -10,6 +10,7 @@ from torch import Tensor
 from .criteria import Criterion, importance
 from .ranking import Ranking, share_out
 from .spec import Spec
+from .structures import Blocks
 from .targets import Target
 
 
@@ -24,11 +25,12 @@ class Masks:
         self.targets, self.criterion = targets, criterion
         self._rankings: Dict[str | None, Dict[str, Ranking]] = {}
 
-    def refresh(self, key: str | None = None, exact: bool = False) -> None:
-        """Ranks by the weights' present importance; all weights or, if one is refused, none.
+    def refresh(self, key: str | None = None, exact: bool = False, within: Spec | None = None) -> None:
+        """Ranks by the weights' present importance; all weights or, if one is refused, none. See Supernet.refresh.
 
         Raises:
-            ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape.
+            ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape; `within`
+                where what goes at once is not a block.
         """
         rankings = {}
         with torch.no_grad():
@@ -36,9 +38,17 @@ class Masks:
                 values = importance(self.criterion, name, target.weight)
                 try:
                     rankings[name] = target.structure.rank(values, exact)
+                    if within is not None:
+                        rankings[name] = self._after(name, rankings[name], within.get(name, 0.0), key)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
         self._rankings[key] = rankings
+
+    def _after(self, name: str, ranking: Ranking, sparsity: float, key: str | None) -> Ranking:
+        structure = self.targets[name].structure
+        if not isinstance(structure, Blocks):  # a group may want to lose other values now than those that it lost
+            raise ValueError(f"structure '{structure}' cannot be ranked within a sub-network, only blocks can")
+        return ranking.after(self._rankings[key][name], structure.dropped(self.targets[name].weight.shape, sparsity))
 
     def check(self, key: str | None) -> None:
         """Raises ValueError if `key` was never ranked."""

@@ -81,6 +81,12 @@ class Private:
             for owned in self._plain.values():
                 owned.assign(owned.parameter)
 
+    def copy_(self, source: int | None, target: int) -> None:
+        """Bin `target` takes the values of bin `source` (None: the model's own)."""
+        with torch.no_grad():
+            for name, value in self._values[target].items():
+                value.copy_(self._plain[name].parameter if source is None else self._values[source][name])
+
     def bake(self, index: int | None) -> None:
         """Writes the values of bin `index` into the model's own parameters."""
         if index is not None and self.forked:

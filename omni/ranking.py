@@ -61,6 +61,16 @@ class Ranking:
         sizes = torch.bincount(codes.flatten()).cpu()  # on the CPU: a mask then costs no wait for the device
         self._starts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(torch.int32)
 
+    def after(self, before: Ranking, count: int) -> Ranking:
+        """The ranking that begins with the first `count` of `before`, in its order, and goes on in the order of this one."""
+        gone = ~before.kept(count).flatten()
+        first = torch.argsort(before.codes.flatten(), stable=True)[:count]
+        rest = torch.argsort(self.codes.flatten(), stable=True)
+        order = torch.cat([first, rest[~gone[rest]]])
+        codes = torch.empty_like(order, dtype=torch.int16 if order.numel() < 2**15 else torch.int32)
+        codes[order] = torch.arange(order.numel(), dtype=codes.dtype, device=codes.device)
+        return Ranking(codes.view(self.codes.shape))
+
     def kept(self, count: int) -> Tensor:
         """bool of the shape of `codes`: False at the first `count` of the order."""
         code = int(torch.searchsorted(self._starts, count, right=True)) - 1  # the last that begins by then

@@ -112,6 +112,27 @@ class Sampler:
             return "min", self.smallest(high)
         return "random", self.random(step, rank=rank, high=high, **options)
 
+    def pick(self, step: int, sizes: Mapping[float, float], rank: int = 0, high: float = 1.0) -> Tuple[str, Spec]:
+        """One sub-network of a list of sizes: ("max", the dense one), ("min", the sparsest) or ("random", one between).
+
+        A pure function of (seed, step, rank).
+
+        Args:
+            sizes: {sparsity: how often, in any unit}; each sparsity is clipped to the range of each weight.
+            rank: as for `random`.
+            high: sizes that are sparser than this become this one, while the smallest still grows sparser.
+
+        Raises:
+            ValueError: no sizes, a sparsity out of [0, 1), shares below 0 or all 0.
+        """
+        shares = [sizes[size] for size in sorted(sizes)]
+        if not sizes or min(shares) < 0.0 or sum(shares) <= 0.0:
+            raise ValueError(f"sizes {dict(sizes)}: want {{sparsity: share}} with shares of at least 0, not all of them 0")
+        draw = random.Random(f"{self.seed}/{step}/size" + (f"/{rank}" if rank else ""))
+        size = min(high, draw.choices(sorted(sizes), shares)[0])
+        kind = "max" if size <= 0.0 else "min" if size == min(high, max(sizes)) else "random"
+        return kind, self.uniform(size)
+
     def mean_sparsity(self, spec: Spec) -> float:
         """Mean over the weights of the targets, each counted with its size."""
         size = {name: target.weight.numel() for name, target in self.targets.items()}

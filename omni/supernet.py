@@ -179,7 +179,7 @@ class Supernet(Sampler):
         target.structure.mask_(kept, self._masks.mask(name, sparsity, key))
         return kept.bool()
 
-    def refresh(self, exact: bool = False, key: str | None = None) -> None:
+    def refresh(self, exact: bool = False, key: str | None = None, within: Spec | None = None) -> None:
         """Ranks the blocks anew by the weights' present importance.
 
         Args:
@@ -187,13 +187,18 @@ class Supernet(Sampler):
                 or a few times that, go by position among themselves. Sparsities are exact in either.
             key: label of the set of masks that is ranked, any string; the other sets stay. None: the set that
                 `active` takes where no key is given. Sets differ by when, or on whose gradients, they were ranked.
+            within: a sub-network; what it has dropped stays dropped, in the order in which it went, and only what it keeps
+                is ranked anew. So the masks of sparser sub-networks move and those of denser ones stay. Sorts.
 
         Raises:
             RuntimeError: a sub-network is active.
-            ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape.
+            ValueError: importance is negative or not a number, or a criterion's is not of the weight's shape; `within`
+                names an unknown weight, or one of a structure other than blocks, or the key was never ranked.
         """
         self._must_be_idle("blocks are ranked")
-        self._masks.refresh(key, exact)
+        if within is not None:
+            self._check(within, key)
+        self._masks.refresh(key, exact, within)
 
     def global_ranking(self, sparsity: float) -> Spec:
         """The spec whose per-weight sparsities follow from one ranking of the blocks of all weights, under one budget.
@@ -212,6 +217,19 @@ class Supernet(Sampler):
         self._must_be_idle("blocks are ranked")
         self.uniform(sparsity)  # refuses what is no sparsity
         return self._masks.budget(sparsity)
+
+    def carry_private(self, before: Spec, after: Spec) -> None:
+        """Where a sub-network grows sparser, from `before` to `after`, and comes into another bin: that bin begins anew
+        with the private values of the bin that it leaves. Nothing happens within a bin, or before they are forked.
+
+        Raises:
+            RuntimeError: a sub-network is active.
+            ValueError: sparser than the last bin.
+        """
+        self._must_be_idle("private values are copied")
+        source, target = self.bin_of(before), self.bin_of(after)
+        if self._private.forked and target is not None and source != target:
+            self._private.copy_(source, target)
 
     # ---- what training and checkpoints need --------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 
 `dense` trains the largest network at every step; `omni` what the recipe trains at `--progress` (0.75: every kind of
 sub-network, refresh included). Both take whole steps (forward, backward, clipping, optimizer) with the recipe's own
-code. The worst case for masks, one at every step: --set omni.p_max=0.
+code. The worst case for masks, one at every step: --set 'omni.sizes={0.9: 1}'.
 
 Parts: data (making a batch in this process; worker processes make them beside the training), masks (refresh, entering,
 leaving, gradient hooks), encoder, loss (predictor, joiner and lattice), backward, optimizer. Peak memory is that of a

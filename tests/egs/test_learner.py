@@ -109,3 +109,36 @@ def test_each_batch_of_a_step_has_a_sub_network_of_its_own(learner):
     assert len({str(spec) for spec in specs}) == 4 and specs == [made.strategy.subnets(5, 0.8, p) for p in range(4)]
     same = learner(sampling="single", p_max=0.0, p_min=0.0)
     assert len({str(same.strategy.subnets(5, 0.8, place)) for place in range(4)}) == 1
+
+
+def test_the_others_grow_back_from_the_smallest(learner):
+    made = learner(first="smallest", growth="cubic", grow_from=0.0, grow_until=0.5, rank="kept", refresh_every=1,
+                   sizes={0.0: 1.0, 0.5: 1.0, 0.9: 1.0}, freeze_at=1.0)
+    net, x = made.net, batch()
+    made.train_step([x], 0.1)
+    for progress in (0.25, 0.3, 0.4, 0.49):
+        made.train_step([x], progress)
+    smallest = net.smallest()
+    masks = {name: net.mask(name, 0.9) for name in smallest}
+    assert any(net.targets[name].weight[~masks[name]].any() for name in smallest)
+    before = made.passes
+    real, steps = made._update, []
+    made._update = lambda: steps.append({
+        "zeros": all(not net.targets[name].weight[~net.mask(name, 0.9)].any() for name in smallest),
+        "private": all(torch.equal(value, made.model.get_parameter(name.partition(":")[2]))
+                       for name, value in net.private_parameters()),
+    }) or real()
+    made.train_step([x], 0.5)
+    assert steps == [{"zeros": True, "private": True}] and made.passes == before + 1
+    kept = {name: net.mask(name, 0.5) for name in smallest}
+    for progress in (0.6, 0.7, 0.8):
+        made.train_step([x], progress)
+    assert not steps[-1]["zeros"] and not steps[-1]["private"]
+    assert all(torch.equal(net.mask(name, 0.5), kept[name]) for name in smallest)  # ranked anew, but within the smallest
+
+
+def test_a_model_that_is_pruned_alone_has_no_teacher(learner):
+    made = learner(first="smallest", grow_until=0.5, distill=0.5)
+    for progress in (0.3, 0.4):
+        made.train_step([batch()], progress)
+    assert made.passes == 2

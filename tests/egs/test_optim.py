@@ -76,3 +76,32 @@ def test_the_learning_rate_rises_and_falls_by_progress():
     rates = [schedule.set_progress(progress) for progress in (0.0, 0.05, 0.1, 0.5, 1.0)]
     assert rates[0] < 0.02 and rates[1] < rates[2] == 1.0 > rates[3] > rates[4] == pytest.approx(0.02)
     assert {group["lr"] for group in optimizer.param_groups} == {rates[4]}
+
+
+def test_where_a_mask_leaves_no_gradient_nothing_moves():
+    net = network()
+    weight, config = net[0].weight, TrainConfig(weight_decay=0.1)
+    optimizer = make_optimizer(net.parameters(), config, [weight])
+    train(net, optimizer, 3)  # there is momentum now
+    before, half = weight.detach().clone(), torch.arange(16)[:, None].expand(16, 8) < 8
+    momentum = optimizer.state[weight]["momentum_buffer"].clone()
+    handle = weight.register_hook(lambda gradient: gradient * half)
+    train(net, optimizer, 1)
+    handle.remove()
+    assert torch.equal(weight[8:], before[8:]) and not torch.isclose(weight[:8], before[:8]).any()
+    moved = optimizer.state[weight]["momentum_buffer"] != momentum
+    assert moved[:8].all() and not moved[8:].any()
+    # The step is that of a network which has these rows alone.
+    update = before[:8] * (1 - config.base_lr * 0.1) - weight[:8]
+    assert update.norm().item() == pytest.approx(config.base_lr * 0.2 * 16**0.5 * 8**0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("decay, middle", [("cosine", 0.5), ("linear", 0.5)])
+def test_the_learning_rate_rises_holds_and_falls(decay, middle):
+    config = TrainConfig(base_lr=2.0, warm_up=0.1, hold=0.4, decay=decay, final_lr=0.0)
+    schedule = Schedule(make_optimizer(network().parameters(), config), config)
+    assert schedule.set_progress(0.0) < 0.1
+    assert schedule.set_progress(0.1) == schedule.set_progress(0.4) == 2.0
+    assert schedule.set_progress(0.7) == pytest.approx(2.0 * middle) and schedule.set_progress(1.0) == pytest.approx(0.0)
+    quarter = schedule.set_progress(0.55) / 2.0
+    assert quarter == pytest.approx(0.75) if decay == "linear" else quarter > 0.8

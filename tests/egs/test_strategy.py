@@ -32,6 +32,23 @@ def test_the_smallest_grows_sparser(strategy):
     assert found == pytest.approx([0.5, 0.7, 0.9, 0.9])
 
 
+def test_it_may_grow_as_a_model_that_is_pruned_on_its_own(strategy):
+    s = strategy(growth="cubic", grow_from=0.0, p_max=0.0, p_min=1.0)
+    found = [s.net.mean_sparsity(s.subnets(1, progress)[0][1]) for progress in (0.2, 0.4, 0.6, 1.0)]
+    assert found == pytest.approx([0.0, 0.9 - 0.9 / 8, 0.9, 0.9])
+    assert s.smallest(0.1) == s.net.largest() and s.smallest(0.4) == s.subnets(1, 0.4)[0][1]
+
+
+def test_a_list_of_sizes(strategy):
+    s = strategy(sizes={0.0: 0.4, 0.5: 0.2, 0.9: 0.4})
+    assert s.subnets(3, 0.1) == [("max", s.net.largest())]
+    found = [s.subnets(step, 0.8)[0] for step in range(500)]
+    assert {kind: round(s.net.mean_sparsity(spec), 3) for kind, spec in found} == {"max": 0.0, "random": 0.5, "min": 0.9}
+    assert max(s.net.mean_sparsity(s.subnets(step, 0.3)[0][1]) for step in range(50)) == pytest.approx(0.6)
+    each = strategy(sizes={0.0: 0.5, 0.9: 0.5}, sampling="each")
+    assert any(each.subnets(step, 0.8, place=0) != each.subnets(step, 0.8, place=1) for step in range(20))
+
+
 def test_random_subnetworks_stay_in_their_range(strategy):
     s = strategy(p_max=0.0, p_min=0.0, random_low=0.3, spread=0.1)
     for step in range(50):
@@ -46,7 +63,7 @@ def test_the_sandwich_is_three_passes(strategy):
 
 
 def test_a_model_that_is_pruned_on_its_own(strategy):
-    s = strategy(sampling="gradual", prune_to=0.8, prune_from=0.2, prune_until=0.7)
+    s = strategy(sampling="gradual", growth="cubic", prune_to=0.8, grow_from=0.0, dense_until=0.2, grow_until=0.7)
     found = []
     for progress in (0.0, 0.2, 0.45, 0.7, 1.0):
         (kind, spec), = s.subnets(3, progress)

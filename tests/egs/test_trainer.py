@@ -65,6 +65,19 @@ def test_a_stopped_training_goes_on_bit_by_bit(config, data_dir, tmp_path):
     assert_same_training(tmp_path / "a", tmp_path / "b", "epoch-2.pt")
 
 
+def test_so_does_one_whose_sub_networks_grow_back_from_the_smallest(config, data_dir, tmp_path):
+    o = config.omni
+    o.first, o.growth, o.grow_from, o.rank, o.freeze_at = "smallest", "cubic", 0.0, "kept", 1.0
+    o.sizes, o.bins, o.refresh_every, o.grow_until = {0.0: 1.0, 0.5: 1.0, 0.9: 1.0}, [0.3, 0.6, 0.9], 1, 0.6
+    config.train.save_every_n = 1
+    total = run(config, data_dir, tmp_path / "a").step
+    for stop in range(1, total):
+        with pytest.raises(Stopped):
+            run(config, data_dir, tmp_path / "b", stop_at=stop)
+    run(config, data_dir, tmp_path / "b")
+    assert_same_training(tmp_path / "a", tmp_path / "b", "epoch-2.pt")
+
+
 def test_start_batch_takes_the_named_checkpoint(config, data_dir, tmp_path):
     with pytest.raises(Stopped):
         run(config, data_dir, tmp_path, stop_at=7)

@@ -65,3 +65,24 @@ def test_overlap_of_two_keys():
     assert omni.compare(half, half, net).overlap == 1.0
     assert omni.compare(half, half, net, keys=("en", "fr")).overlap == pytest.approx(2 / 6)
     assert omni.compare(half, half, net, keys=(None, "en")).overlap == 0.0
+
+
+def test_ranked_within_a_sub_network_the_denser_ones_keep_their_masks():
+    model = nn.Linear(8, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.arange(1.0, 9.0))
+    net = omni.Supernet(model, {"weight": omni.Range(0.0, 0.9, "1x1")})
+    before = {sparsity: net.mask("weight", sparsity) for sparsity in (0.25, 0.5, 0.75)}
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[99.0, 98, 97, 96, 4, 3, 2, 1]]))
+    net.refresh(exact=True, within=net.uniform(0.5))
+    assert torch.equal(net.mask("weight", 0.5), before[0.5]) and torch.equal(net.mask("weight", 0.25), before[0.25])
+    assert net.mask("weight", 0.75)[0].nonzero()[:, 0].tolist() == [4, 5] and before[0.75][0, 6:].all()
+    with pytest.raises(ValueError, match="other: not a weight"):
+        net.refresh(within={"other": 0.5})
+
+
+def test_groups_cannot_be_ranked_within_a_sub_network():
+    net = omni.Supernet(nn.Linear(8, 4), {"weight": omni.Range(0.0, 0.5, "2:4")})
+    with pytest.raises(ValueError, match="weight: structure '2:4' cannot be ranked within"):
+        net.refresh(within=net.uniform(0.25))

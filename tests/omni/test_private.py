@@ -108,3 +108,23 @@ def test_bins_hold_the_mean_sparsities_up_to_their_edge():
 def test_what_does_not_fit_is_named(private, bins, words):
     with pytest.raises(ValueError, match=words):
         omni.Supernet(build(Mlp), omni.Range(), private=private, bins=bins)
+
+
+def test_a_sub_network_that_grows_sparser_carries_its_values_into_the_next_bin():
+    model = build(Mlp)
+    net = omni.Supernet(model, omni.Range(), private=[r"norm\..*"], bins=[0.5, 0.9])
+    half, nine = net.uniform(0.4), net.uniform(0.9)
+    net.carry_private(half, nine)  # nothing to carry yet
+    with net.active(half), torch.no_grad():
+        pass
+    values = dict(net.private_parameters())
+    with torch.no_grad():
+        values["0.5:norm.weight"].fill_(2.0)
+    net.carry_private(half, net.uniform(0.5))
+    assert values["0.9:norm.weight"].tolist() == [1.0] * 16
+    net.carry_private(half, nine)
+    assert values["0.9:norm.weight"].tolist() == [2.0] * 16
+    with torch.no_grad():
+        model.norm.weight.fill_(3.0)
+    net.carry_private(net.largest(), half)
+    assert values["0.5:norm.weight"].tolist() == [3.0] * 16 and values["0.9:norm.weight"].tolist() == [2.0] * 16

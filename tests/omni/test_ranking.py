@@ -65,3 +65,14 @@ def test_a_budget_is_shared_out_by_score():
     assert share_out(pools, [8, 1, 1], 10) == [1, 2, 0]
     assert share_out(pools, [1, 1, 1], -2) == [0, 0, 0]
     assert share_out(pools, [1, 1, 1], 99) == [2, 3, 0]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_ranking_after_another_keeps_its_first_and_orders_the_rest(exact):
+    before = Ranking(rank(torch.tensor([[5.0, 1.0, 4.0], [2.0, 6.0, 3.0]]), exact))
+    now = Ranking(rank(torch.tensor([[1.0, 9.0, 2.0], [8.0, 3.0, 7.0]]), exact))
+    joined = now.after(before, 2)
+    assert torch.equal(joined.kept(2), before.kept(2)) and torch.equal(joined.kept(1), before.kept(1))
+    assert joined.codes.tolist() == [[2, 0, 3], [1, 4, 5]]
+    assert torch.equal(now.after(before, 0).kept(3), now.kept(3))
+    assert torch.equal(now.after(before, 6).kept(3), before.kept(3))

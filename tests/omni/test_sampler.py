@@ -106,3 +106,21 @@ def test_levels_alone_are_drawn_and_all_of_them_alike():
     assert all(0.55 <= narrow.random(step)["1"] <= 0.65 for step in range(20))  # no level there: its own range
     with pytest.raises(ValueError, match="sparsity 1.0"):
         sampler(levels=(0.5, 1.0))
+
+
+def test_sizes_come_as_often_as_they_should():
+    one, sizes = sampler(), {0.9: 2, 0.0: 1, 0.5: 1}
+    found = [one.pick(step, sizes) for step in range(2000)]
+    assert found == [one.pick(step, sizes) for step in range(2000)]
+    for kind, sparsity, share in (("max", 0.0, 0.25), ("random", 0.5, 0.25), ("min", 0.9, 0.5)):
+        mine = [spec for name, spec in found if name == kind]
+        assert len(mine) / 2000 == pytest.approx(share, abs=0.04) and all(s == one.uniform(sparsity) for s in mine)
+    assert found != [one.pick(step, sizes, rank=1) for step in range(2000)]
+    clipped = [one.pick(step, sizes, high=0.4) for step in range(50)]
+    assert {kind for kind, _ in clipped} == {"max", "min"} and one.uniform(0.4) in [spec for _, spec in clipped]
+
+
+@pytest.mark.parametrize("sizes", [{}, {0.5: -1.0, 0.9: 2.0}, {0.5: 0.0}, {1.0: 1.0}])
+def test_sizes_that_make_no_sense_are_refused(sizes):
+    with pytest.raises(ValueError, match="size|sparsity"):
+        sampler().pick(1, sizes)

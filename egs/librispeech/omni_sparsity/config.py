@@ -96,7 +96,9 @@ class Train:
     optimizer: str = "muon"  # of the encoder's matrices; all else, and with "adamw" those too, takes AdamW
     base_lr: float = 1e-3
     warm_up: float = 0.05  # share of the training in which the learning rate rises
-    final_lr: float = 0.02  # of base_lr, reached by cosine at the end
+    hold: float = 0.0  # share of the training until which it stays at base_lr
+    decay: str = "cosine"  # how it falls from there on, or "linear"
+    final_lr: float = 0.02  # of base_lr, reached at the end
     weight_decay: float = 0.01
     betas: List[float] = field(default_factory=lambda: [0.9, 0.98])
     clip_norm: float = 5.0
@@ -123,21 +125,25 @@ class Omni:
     layerwise: bool = False  # random sub-networks draw each weight's sparsity on its own
     # "single": one sub-network a step; "each": one for each batch of a step, so one for each process; "sandwich": max,
     # min and one random; "split": these three, each on a third of the batch. Baselines: "dense"; "gradual": one model
-    # pruned to one sparsity (Zhu & Gupta 2017).
+    # pruned to one sparsity, the smallest sub-network alone.
     sampling: str = "single"
+    sizes: Dict[float, float] = field(default_factory=dict)  # single, each: {sparsity: how often} instead of what follows
     p_max: float = 0.3  # single: how often the largest
     p_min: float = 0.3  # single: how often the smallest; else a random one
     random_low: float = 0.3  # random sub-networks are at least this sparse
     spread: float = 0.1  # how far each weight's sparsity may lie from a random sub-network's mean
     dense_until: float = 0.25  # before it, only the largest
-    grow_from: float = 0.5  # the smallest sub-network begins at this sparsity ...
+    grow_from: float = 0.5  # the smallest sub-network begins at this sparsity at dense_until ...
     grow_until: float = 0.5  # ... and reaches its range's end here
+    # "largest": all sizes train together from dense_until on. "smallest": until grow_until the smallest trains alone, as a
+    # model that is pruned for one size; then what it dropped is zero, and all sizes grow back from it together.
+    first: str = "largest"
+    growth: str = "linear"  # or "cubic": fast at first, slow at last (Zhu & Gupta 2017)
     refresh_every: int = 100  # passes between two rankings of the blocks
+    rank: str = "all"  # which blocks: "all", or "kept": those that the smallest sub-network still has
     freeze_at: float = 0.7  # after it, the ranking stays
     distill_every: int = 1  # steps between two that distill (loss.distill)
-    prune_to: float = 0.8  # gradual: the sparsity in the end ...
-    prune_from: float = 0.2  # ... which rises from here ...
-    prune_until: float = 0.7  # ... to here
+    prune_to: float = 0.8  # gradual: the sparsity in the end
 
 
 @dataclass

@@ -13,8 +13,8 @@ _AT_LEAST_ONE = (
 
 _SHARES = (
     "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
-    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at", "omni.prune_to", "omni.prune_from",
-    "omni.prune_until",
+    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at", "omni.prune_to",
+    "train.warm_up", "train.hold", "train.final_lr",
 )
 
 _ABOVE_ZERO = ("loss.distill_temperature", "loss.distill_clip")
@@ -22,8 +22,9 @@ _ABOVE_ZERO = ("loss.distill_temperature", "loss.distill_clip")
 _ONE_OF = {
     "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
     "loss.divergence": ("kl", "alpha"), "omni.gradient": ("masked", "dense"),
+    "omni.first": ("largest", "smallest"), "omni.growth": ("linear", "cubic"), "omni.rank": ("all", "kept"),
     "omni.sampling": ("single", "each", "sandwich", "split", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
-    "train.precision": ("auto", "float32", "bf16"), "decode.device": ("cpu", "cuda"),
+    "train.decay": ("cosine", "linear"), "train.precision": ("auto", "float32", "bf16"), "decode.device": ("cpu", "cuda"),
 }
 
 
@@ -53,7 +54,13 @@ def check(config) -> None:
         if value_of(key) not in allowed:
             raise UserError(f"{key} {value_of(key)!r}: want one of {', '.join(allowed)}")
     c = config.omni
-    if c.prune_from >= c.prune_until:
-        raise UserError(f"omni.prune_from {c.prune_from}: want less than omni.prune_until, {c.prune_until}")
     if c.p_max + c.p_min > 1.0:
         raise UserError(f"omni.p_max {c.p_max} and omni.p_min {c.p_min}: want at most 1 together")
+    if c.first == "smallest" and c.dense_until >= c.grow_until:
+        raise UserError(f"omni.dense_until {c.dense_until}: want less than omni.grow_until, {c.grow_until}, for the smallest "
+                        "to train alone between the two (omni.first)")
+    numbers = [*c.sizes, *c.sizes.values()]
+    if not all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers) or max(c.sizes, default=0.0) >= 1:
+        raise UserError(f"omni.sizes {c.sizes}: want {{sparsity: share}}, sparsities from 0 to below 1")
+    if c.sizes and not sum(c.sizes.values()) > 0.0:
+        raise UserError(f"omni.sizes {c.sizes}: want a share above 0")

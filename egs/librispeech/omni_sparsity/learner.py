@@ -76,8 +76,12 @@ class Learner:
             progress: share of the training that is done, 0 to 1.
         """
         step = self.step
+        before, smallest = (self.strategy.smallest(x) for x in (self.schedule.progress, progress))
         if self.strategy.refreshes(step, progress):
-            self.net.refresh(exact=True)
+            self.net.refresh(exact=True, within=smallest if self.config.omni.rank == "kept" else None)
+        self.net.carry_private(before, smallest)
+        if self.strategy.grows_back(self.schedule.progress, progress):
+            self._grow_back(smallest)
         lr = self.schedule.set_progress(progress)
         self.optimizer.zero_grad(set_to_none=True)
         self._fork_together(len(batches), progress)
@@ -89,6 +93,12 @@ class Learner:
         if self.meter:
             self.meter.add_step(lr, norm)
         self.step += 1
+
+    def _grow_back(self, smallest: omni.Spec) -> None:
+        """Every sub-network begins as the smallest: what that dropped is zero, its private values are everyone's."""
+        self.net.prune_(smallest)
+        for edge in self.net.bins:
+            self.net.carry_private(self.net.largest(), self.net.uniform(edge))
 
     def _fork_together(self, batches: int, progress: float) -> None:
         """Private values begin as copies at the first sub-network that trains, on whichever process: on all at once."""
@@ -108,7 +118,7 @@ class Learner:
                 mine, lattice = part_of(batch, number, len(subnets)), None
                 if not mine[2]:  # fewer utterances than sub-networks
                     continue
-            learns = distills and kind != "max"
+            learns = distills and kind not in ("max", "pruned")
             if learns and lattice is None:
                 lattice = self._teach(mine)
                 self._count(FORWARD, mine, batch)

@@ -44,7 +44,8 @@ class Muon(torch.optim.AdamW):
     """AdamW, but for groups marked `orthogonal`: there momentum whose singular values are all made about 1.
 
     Jordan et al. 2024 (Muon), with the scale of Liu et al. 2025 (arXiv 2502.16982): an update of the size that AdamW's
-    have, so that both kinds of group share one learning rate. On `mini` it takes a third of AdamW's steps to the same
+    have, so that both kinds of group share one learning rate. Where a gradient is exactly zero, as it is where a mask
+    removes a weight, momentum and weight stay: a sub-network's step is of its own weights and their momentum alone. On `mini` it takes a third of AdamW's steps to the same
     loss (RESULTS.md). torch has a Muon of its own from 2.9 on; the pinned one is older.
     """
 
@@ -74,12 +75,13 @@ class Muon(torch.optim.AdamW):
                     # AdamW looks for `step` in every state that it loads.
                     self.state[p] = {"step": torch.tensor(0.0), "momentum_buffer": torch.zeros_like(p)}
                 self.state[p]["step"] += 1
-                momentum = self.state[p]["momentum_buffer"]
-                momentum.lerp_(p.grad, 1 - self.MOMENTUM)
-                updates.append(p.grad.lerp(momentum, self.MOMENTUM))  # Nesterov's
+                momentum, trained = self.state[p]["momentum_buffer"], (p.grad != 0).to(p.dtype)
+                momentum.addcmul_(p.grad - momentum, trained, value=1 - self.MOMENTUM)
+                updates.append(p.grad.lerp(momentum * trained, self.MOMENTUM))  # Nesterov's
             scale = 0.2 * max(rows, cols) ** 0.5
             for p, update in zip(alike, orthogonal(torch.stack(updates))):
-                p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
+                change = update.mul_(scale).add_(p, alpha=group["weight_decay"])
+                p.addcmul_(change, (p.grad != 0).to(p.dtype), value=-group["lr"])
 
 
 def orthogonal(x: Tensor) -> Tensor:
@@ -90,18 +92,18 @@ def orthogonal(x: Tensor) -> Tensor:
     if x.size(1) > x.size(2):
         return orthogonal(x.transpose(1, 2)).transpose(1, 2)
     x = x / (1.01 * x.flatten(1).norm(dim=1)[:, None, None] + 1e-12)
-    gram = x @ x.transpose(1, 2)
-    product = torch.eye(x.size(1), device=x.device, dtype=x.dtype).expand_as(gram)
-    for a, b, c in _POLYNOMIALS:
+    gram, product = x @ x.transpose(1, 2), None
+    for number, (a, b, c) in enumerate(_POLYNOMIALS, start=1):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal(dim1=1, dim2=2).add_(a)
-        product = factor @ product
-        gram = factor @ gram @ factor
+        product = factor if product is None else factor @ product
+        if number < len(_POLYNOMIALS):
+            gram = factor @ gram @ factor
     return product @ x
 
 
 class Schedule:
-    """Linear rise, then a cosine to `final_lr * base_lr`."""
+    """Linear rise to `base_lr`, then a fall to `final_lr` of it."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
         self.optimizer, self.config = optimizer, config
@@ -113,8 +115,10 @@ class Schedule:
         if progress < c.warm_up:
             factor = (progress + 1e-3) / (c.warm_up + 1e-3)
         else:
-            share = (progress - c.warm_up) / (1.0 - c.warm_up)
-            factor = c.final_lr + (1.0 - c.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+            begin = max(c.warm_up, c.hold)
+            share = min(1.0, max(0.0, progress - begin) / max(1e-9, 1.0 - begin))
+            left = 1.0 - share if c.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
+            factor = c.final_lr + (1.0 - c.final_lr) * left
         for group in self.optimizer.param_groups:
             group["lr"] = c.base_lr * factor
         return c.base_lr * factor

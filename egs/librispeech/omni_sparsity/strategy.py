@@ -1,7 +1,8 @@
 """Which sub-networks train at which step: the supernet's curriculum.
 
-Dense first; then the largest, the smallest and random sub-networks, the smallest growing sparser; at last the ranking
-of the blocks is frozen, so that masks stop moving while the weights settle.
+Dense first; then sub-networks of all sizes down to the smallest, which grows sparser; at last the ranking of the blocks
+is frozen, so that masks stop moving while the weights settle. A model that is pruned for one size is the smallest
+sub-network alone.
 """
 
 from __future__ import annotations
@@ -56,17 +57,19 @@ class Strategy:
             place: of the batch among those of the step.
         """
         c = self.config
+        high = self._smallest_sparsity(progress)
         if c.sampling == "gradual":
-            parts = 10**6  # gradual_sparsity counts in steps
-            marks = (int(parts * x) for x in (progress, c.prune_from, c.prune_until))
-            return [("pruned", self.net.uniform(omni.gradual_sparsity(*marks, c.prune_to)))]
+            return [("pruned", self.net.uniform(high))]
         if c.sampling == "dense" or progress < c.dense_until:
             return [("max", self.net.largest())]
-        high = self._smallest_sparsity(progress)
+        if c.first == "smallest" and progress < c.grow_until:
+            return [("pruned", self.net.smallest(high))]
         options = {"high": high, "low": min(c.random_low, high), "spread": c.spread, "layerwise": c.layerwise}
         if c.sampling in ("sandwich", "split"):
             return list(zip(KINDS, self.net.sandwich(step, **options)))
         rank = place if c.sampling == "each" else 0
+        if c.sizes:
+            return [self.net.pick(step, c.sizes, rank=rank, high=high)]
         return [self.net.single(step, c.p_max, c.p_min, rank=rank, **options)]
 
     def ends(self) -> List[Tuple[str, omni.Spec]]:
@@ -82,14 +85,29 @@ class Strategy:
             return "oneshot" if sparsity else "dense"
         return "pruned" if self.config.sampling == "gradual" else "omni"
 
+    def smallest(self, progress: float) -> omni.Spec:
+        """The smallest sub-network that has trained by then."""
+        return self.net.smallest(self._smallest_sparsity(progress))
+
+    def grows_back(self, before: float, progress: float) -> bool:
+        """Whether, between these two shares of the training, the others begin to grow back from the smallest."""
+        c = self.config
+        alone = c.first == "smallest" and c.sampling not in ("dense", "gradual")
+        return alone and before < c.grow_until <= progress
+
     def refreshes(self, step: int, progress: float) -> bool:
         """Whether blocks are to be ranked anew before this step."""
         return step % self.config.refresh_every == 0 and progress < self.config.freeze_at
 
     def _smallest_sparsity(self, progress: float) -> float:
         c = self.config
-        top = max(target.high for target in self.net.targets.values())
+        top = c.prune_to if c.sampling == "gradual" else max(target.high for target in self.net.targets.values())
+        if progress < c.dense_until:
+            return 0.0
         if progress >= c.grow_until:
             return top
-        share = (progress - c.dense_until) / (c.grow_until - c.dense_until)
-        return min(top, c.grow_from + share * (top - c.grow_from))
+        begin = min(top, c.grow_from)
+        if c.growth == "cubic":
+            parts = 10**6  # gradual_sparsity counts in steps
+            return omni.gradual_sparsity(*(int(parts * x) for x in (progress, c.dense_until, c.grow_until)), top, begin)
+        return begin + (progress - c.dense_until) / (c.grow_until - c.dense_until) * (top - begin)

@@ -182,6 +182,7 @@ class Trainer(Learner):
         self.model.load_state_dict(state["model"])
         self.net.load_state_dict(state["omni"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["scheduler"])
         self.average.state = state["model_avg"]
         self.averaged_until = state["averaged_until"]
         self.epoch, self.batch, self.seen = (state["sampler"][name] for name in ("epoch", "batch", "seen"))
