@@ -62,7 +62,7 @@ class Ranking:
         self._starts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(torch.int32)
 
     def after(self, before: Ranking, count: int) -> Ranking:
-        """The ranking that begins with the first `count` of `before`, in its order, and goes on in the order of this one."""
+        """The ranking that begins with the first `count` of `before`, in its order, and goes on in this one's."""
         gone = ~before.kept(count).flatten()
         first = torch.argsort(before.codes.flatten(), stable=True)[:count]
         rest = torch.argsort(self.codes.flatten(), stable=True)

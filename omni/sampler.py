@@ -127,7 +127,7 @@ class Sampler:
         """
         shares = [sizes[size] for size in sorted(sizes)]
         if not sizes or min(shares) < 0.0 or sum(shares) <= 0.0:
-            raise ValueError(f"sizes {dict(sizes)}: want {{sparsity: share}} with shares of at least 0, not all of them 0")
+            raise ValueError(f"sizes {dict(sizes)}: want {{sparsity: share}}, shares of at least 0 and not all 0")
         draw = random.Random(f"{self.seed}/{step}/size" + (f"/{rank}" if rank else ""))
         size = min(high, draw.choices(sorted(sizes), shares)[0])
         kind = "max" if size <= 0.0 else "min" if size == min(high, max(sizes)) else "random"

@@ -187,8 +187,8 @@ class Supernet(Sampler):
                 or a few times that, go by position among themselves. Sparsities are exact in either.
             key: label of the set of masks that is ranked, any string; the other sets stay. None: the set that
                 `active` takes where no key is given. Sets differ by when, or on whose gradients, they were ranked.
-            within: a sub-network; what it has dropped stays dropped, in the order in which it went, and only what it keeps
-                is ranked anew. So the masks of sparser sub-networks move and those of denser ones stay. Sorts.
+            within: a sub-network; what it has dropped stays dropped, in the order in which it went, and only what it
+                keeps is ranked anew. So the masks of sparser sub-networks move and those of denser ones stay. Sorts.
 
         Raises:
             RuntimeError: a sub-network is active.

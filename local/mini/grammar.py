@@ -45,7 +45,8 @@ def words(design: Design = DESIGNS["mini"]) -> set[str]:
     found: set[str] = set()
     for line in (line for domain in design.domains for line in TEMPLATES[domain]):
         found.update(re.sub(r"\{\w+\}|[(|)]", " ", line).split())
-        found.update(word for slot in re.findall(r"\{(\w+)\}", line) for filler in SLOTS[slot] for word in filler.split())
+        fillers = (filler for slot in re.findall(r"\{(\w+)\}", line) for filler in SLOTS[slot])
+        found.update(word for filler in fillers for word in filler.split())
     return found | {"AND"}
 
 

@@ -134,7 +134,7 @@ def test_the_others_grow_back_from_the_smallest(learner):
     for progress in (0.6, 0.7, 0.8):
         made.train_step([x], progress)
     assert not steps[-1]["zeros"] and not steps[-1]["private"]
-    assert all(torch.equal(net.mask(name, 0.5), kept[name]) for name in smallest)  # ranked anew, but within the smallest
+    assert all(torch.equal(net.mask(name, 0.5), kept[name]) for name in smallest)  # within the smallest
 
 
 def test_a_model_that_is_pruned_alone_has_no_teacher(learner):

@@ -127,7 +127,7 @@ class Omni:
     # min and one random; "split": these three, each on a third of the batch. Baselines: "dense"; "gradual": one model
     # pruned to one sparsity, the smallest sub-network alone.
     sampling: str = "single"
-    sizes: Dict[float, float] = field(default_factory=dict)  # single, each: {sparsity: how often} instead of what follows
+    sizes: Dict[float, float] = field(default_factory=dict)  # single, each: {sparsity: how often}; else:
     p_max: float = 0.3  # single: how often the largest
     p_min: float = 0.3  # single: how often the smallest; else a random one
     random_low: float = 0.3  # random sub-networks are at least this sparse
@@ -135,8 +135,8 @@ class Omni:
     dense_until: float = 0.25  # before it, only the largest
     grow_from: float = 0.5  # the smallest sub-network begins at this sparsity at dense_until ...
     grow_until: float = 0.5  # ... and reaches its range's end here
-    # "largest": all sizes train together from dense_until on. "smallest": until grow_until the smallest trains alone, as a
-    # model that is pruned for one size; then what it dropped is zero, and all sizes grow back from it together.
+    # "largest": all sizes train together from dense_until on. "smallest": until grow_until the smallest trains alone, as
+    # a model that is pruned for one size; then what it dropped is zero, and all sizes grow back from it together.
     first: str = "largest"
     growth: str = "linear"  # or "cubic": fast at first, slow at last (Zhu & Gupta 2017)
     refresh_every: int = 100  # passes between two rankings of the blocks

@@ -24,7 +24,8 @@ _ONE_OF = {
     "loss.divergence": ("kl", "alpha"), "omni.gradient": ("masked", "dense"),
     "omni.first": ("largest", "smallest"), "omni.growth": ("linear", "cubic"), "omni.rank": ("all", "kept"),
     "omni.sampling": ("single", "each", "sandwich", "split", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
-    "train.decay": ("cosine", "linear"), "train.precision": ("auto", "float32", "bf16"), "decode.device": ("cpu", "cuda"),
+    "train.decay": ("cosine", "linear"), "train.precision": ("auto", "float32", "bf16"),
+    "decode.device": ("cpu", "cuda"),
 }
 
 
@@ -57,10 +58,11 @@ def check(config) -> None:
     if c.p_max + c.p_min > 1.0:
         raise UserError(f"omni.p_max {c.p_max} and omni.p_min {c.p_min}: want at most 1 together")
     if c.first == "smallest" and c.dense_until >= c.grow_until:
-        raise UserError(f"omni.dense_until {c.dense_until}: want less than omni.grow_until, {c.grow_until}, for the smallest "
-                        "to train alone between the two (omni.first)")
+        raise UserError(f"omni.dense_until {c.dense_until}: want less than omni.grow_until, {c.grow_until}, for the "
+                        "smallest to train alone between the two (omni.first)")
     numbers = [*c.sizes, *c.sizes.values()]
-    if not all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers) or max(c.sizes, default=0.0) >= 1:
+    good = all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers)
+    if not good or max(c.sizes, default=0.0) >= 1:
         raise UserError(f"omni.sizes {c.sizes}: want {{sparsity: share}}, sparsities from 0 to below 1")
     if c.sizes and not sum(c.sizes.values()) > 0.0:
         raise UserError(f"omni.sizes {c.sizes}: want a share above 0")

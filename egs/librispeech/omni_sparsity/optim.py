@@ -45,8 +45,8 @@ class Muon(torch.optim.AdamW):
 
     Jordan et al. 2024 (Muon), with the scale of Liu et al. 2025 (arXiv 2502.16982): an update of the size that AdamW's
     have, so that both kinds of group share one learning rate. Where a gradient is exactly zero, as it is where a mask
-    removes a weight, momentum and weight stay: a sub-network's step is of its own weights and their momentum alone. On `mini` it takes a third of AdamW's steps to the same
-    loss (RESULTS.md). torch has a Muon of its own from 2.9 on; the pinned one is older.
+    removes a weight, momentum and weight stay: a sub-network's step is of its own weights and their momentum alone.
+    torch has a Muon of its own from 2.9 on; the pinned one is older.
     """
 
     MOMENTUM = 0.95
