@@ -80,7 +80,7 @@ def test_the_learning_rate_rises_and_falls_by_progress():
 
 def test_where_a_mask_leaves_no_gradient_nothing_moves():
     net = network()
-    weight, config = net[0].weight, TrainConfig(weight_decay=0.1)
+    weight, config = net[0].weight, TrainConfig(weight_decay=0.1, sparse_momentum=True)
     optimizer = make_optimizer(net.parameters(), config, [weight])
     train(net, optimizer, 3)  # there is momentum now
     before, half = weight.detach().clone(), torch.arange(16)[:, None].expand(16, 8) < 8

@@ -94,6 +94,9 @@ class Data:
 class Train:
     num_epochs: int = 30
     optimizer: str = "muon"  # of the encoder's matrices; all else, and with "adamw" those too, takes AdamW
+    # Muon takes a gradient of exactly zero, as a mask leaves it, for none: weight and momentum stay, and a sub-network's step
+    # is of its own momentum alone.
+    sparse_momentum: bool = False
     base_lr: float = 1e-3
     warm_up: float = 0.05  # share of the training in which the learning rate rises
     hold: float = 0.0  # share of the training until which it stays at base_lr

@@ -79,7 +79,8 @@ class Learner:
         before, smallest = (self.strategy.smallest(x) for x in (self.schedule.progress, progress))
         if self.strategy.refreshes(step, progress):
             self.net.refresh(exact=True, within=smallest if self.config.omni.rank == "kept" else None)
-        self.net.carry_private(before, smallest)
+        if self.config.omni.first == "smallest":
+            self.net.carry_private(before, smallest)
         if self.strategy.grows_back(self.schedule.progress, progress):
             self._grow_back(smallest)
         lr = self.schedule.set_progress(progress)

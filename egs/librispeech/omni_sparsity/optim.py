@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, Iterable, List
+from typing import Any, Dict, Iterable, List
 
 import torch
 from torch import Tensor, nn
@@ -36,20 +36,26 @@ def make_optimizer(
         groups.append({"params": [p for p in parameters if id(p) in taken], "orthogonal": True})
     # One kernel for all parameters, where torch has it (AdamW: from 2.0 on).
     fused = {"fused": True} if parameters[0].is_cuda and torch.__version__ >= "2" else {}
-    return Muon(groups, lr=config.base_lr, betas=tuple(config.betas), eps=1e-8, weight_decay=config.weight_decay,
-                **fused)
+    return Muon(groups, config.sparse_momentum, lr=config.base_lr, betas=tuple(config.betas), eps=1e-8,
+                weight_decay=config.weight_decay, **fused)
 
 
 class Muon(torch.optim.AdamW):
     """AdamW, but for groups marked `orthogonal`: there momentum whose singular values are all made about 1.
 
     Jordan et al. 2024 (Muon), with the scale of Liu et al. 2025 (arXiv 2502.16982): an update of the size that AdamW's
-    have, so that both kinds of group share one learning rate. Where a gradient is exactly zero, as it is where a mask
-    removes a weight, momentum and weight stay: a sub-network's step is of its own weights and their momentum alone.
-    torch has a Muon of its own from 2.9 on; the pinned one is older.
+    have, so that both kinds of group share one learning rate. torch has a Muon of its own from 2.9 on; the pinned one is
+    older.
+
+    Args:
+        sparse: where a gradient is exactly zero, as it is where a mask removes a weight, momentum and weight stay.
     """
 
     MOMENTUM = 0.95
+
+    def __init__(self, groups: List[dict], sparse: bool, **options: Any) -> None:
+        super().__init__(groups, **options)
+        self.sparse = sparse
 
     @torch.no_grad()
     def step(self) -> None:
@@ -75,13 +81,21 @@ class Muon(torch.optim.AdamW):
                     # AdamW looks for `step` in every state that it loads.
                     self.state[p] = {"step": torch.tensor(0.0), "momentum_buffer": torch.zeros_like(p)}
                 self.state[p]["step"] += 1
-                momentum, trained = self.state[p]["momentum_buffer"], (p.grad != 0).to(p.dtype)
-                momentum.addcmul_(p.grad - momentum, trained, value=1 - self.MOMENTUM)
-                updates.append(p.grad.lerp(momentum * trained, self.MOMENTUM))  # Nesterov's
+                momentum = self.state[p]["momentum_buffer"]
+                if self.sparse:
+                    trained = (p.grad != 0).to(p.dtype)
+                    momentum.addcmul_(p.grad - momentum, trained, value=1 - self.MOMENTUM)
+                    momentum = momentum * trained
+                else:
+                    momentum.lerp_(p.grad, 1 - self.MOMENTUM)
+                updates.append(p.grad.lerp(momentum, self.MOMENTUM))  # Nesterov's
             scale = 0.2 * max(rows, cols) ** 0.5
             for p, update in zip(alike, orthogonal(torch.stack(updates))):
-                change = update.mul_(scale).add_(p, alpha=group["weight_decay"])
-                p.addcmul_(change, (p.grad != 0).to(p.dtype), value=-group["lr"])
+                if self.sparse:
+                    change = update.mul_(scale).add_(p, alpha=group["weight_decay"])
+                    p.addcmul_(change, (p.grad != 0).to(p.dtype), value=-group["lr"])
+                else:
+                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
 
 
 def orthogonal(x: Tensor) -> Tensor:

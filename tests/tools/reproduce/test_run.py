@@ -86,7 +86,7 @@ def test_hours_are_those_of_a_plan(monkeypatch):
     found = run.device_hours(SETTING, list(condition.jobs(SETTING, [1])))
     audio = 8.0 * 3 * 6 / 3  # three speeds, six epochs of a third each
     assert found["dense-seed-1"] == pytest.approx(audio / 120)
-    assert found["omni-seed-1"] == pytest.approx(audio * (0.2 / 120 + 0.8 / 100)) == found["pruned-0.5-seed-1"]
+    assert found["omni-seed-1"] == pytest.approx(audio * (0.45 / 120 + 0.55 / 100)) == found["pruned-0.5-seed-1"]
 
 
 def test_nonsense_is_one_line(capsys):
