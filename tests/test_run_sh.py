@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from egs.librispeech.omni_sparsity.backend import loss_backend
+from egs.librispeech.omni_sparsity.checkpoint import load_checkpoint
+from local.mini import grammar
+from local.mini.designs import DESIGNS
 
 ROOT = Path(__file__).parents[1]
 SETS = ("dev-clean", "dev-other", "test-clean", "test-other")
@@ -109,6 +112,18 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stag
     assert made(tmp_path, *patterns) == made(toy, *patterns)
     if last == 6:
         assert what_the_seed_fixes(tmp_path) == what_the_seed_fixes(toy)
+
+
+def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
+    here = [*folders(tmp_path), *TOY]
+    run("--corpus", "timers", *here, "--stop-stage", "3")
+    assert json.loads((tmp_path / "download/mini.json").read_text())["corpus"] == "timers"
+    said = {word for path in tmp_path.glob("download/*/*/*/*.trans.txt") for line in path.read_text().splitlines()
+            for word in line.split()[1:]}
+    assert "TIMER" in said and said <= grammar.words(DESIGNS["timers"])
+    assert load_checkpoint(tmp_path / "exp/epoch-1.pt")["omni"]["forked"]  # a sub-network has trained
+    refused = run(*here, "--stop-stage", "0", check=False)
+    assert refused.returncode == 2 and "made with other settings" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -64,7 +64,7 @@ def test_the_sandwich_is_three_passes(strategy):
 
 
 def test_a_model_that_is_pruned_on_its_own(strategy):
-    s = strategy(sampling="gradual", growth="cubic", prune_to=0.8, grow_from=0.0, dense_until=0.2, grow_until=0.7)
+    s = strategy(sampling="gradual", prune_to=0.8, dense_until=0.2, grow_until=0.7)
     found = []
     for progress in (0.0, 0.2, 0.45, 0.7, 1.0):
         (kind, spec), = s.subnets(3, progress)

@@ -128,7 +128,7 @@ class Omni:
     layerwise: bool = False  # random sub-networks draw each weight's sparsity on its own
     # "single": one sub-network a step; "each": one for each batch of a step, so one for each process; "sandwich": max,
     # min and one random; "split": these three, each on a third of the batch. Baselines: "dense"; "gradual": one model
-    # pruned to one sparsity, the smallest sub-network alone.
+    # pruned to one sparsity, from dense_until to grow_until (Zhu & Gupta 2017).
     sampling: str = "single"
     sizes: Dict[float, float] = field(default_factory=dict)  # single, each: {sparsity: how often}; else:
     p_max: float = 0.3  # single: how often the largest

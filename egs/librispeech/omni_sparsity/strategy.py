@@ -100,14 +100,14 @@ class Strategy:
         return step % self.config.refresh_every == 0 and progress < self.config.freeze_at
 
     def _smallest_sparsity(self, progress: float) -> float:
-        c = self.config
-        top = c.prune_to if c.sampling == "gradual" else max(target.high for target in self.net.targets.values())
+        c, alone = self.config, self.config.sampling == "gradual"
+        top = c.prune_to if alone else max(target.high for target in self.net.targets.values())
         if progress < c.dense_until:
             return 0.0
         if progress >= c.grow_until:
             return top
-        begin = min(top, c.grow_from)
-        if c.growth == "cubic":
+        begin = 0.0 if alone else min(top, c.grow_from)
+        if alone or c.growth == "cubic":
             parts = 10**6  # gradual_sparsity counts in steps
             return omni.gradual_sparsity(*(int(parts * x) for x in (progress, c.dense_until, c.grow_until)), top, begin)
         return begin + (progress - c.dense_until) / (c.grow_until - c.dense_until) * (top - begin)
