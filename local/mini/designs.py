@@ -21,7 +21,7 @@ class Design:
     train_seconds: int
 
 
-# `timers` is small enough that a model stops getting better within minutes: to compare trainings with (docs/method.md).
+# `timers` is small, to compare strategies of training with.
 DESIGNS = {design.name: design for design in (
     Design("mini", tuple(TEMPLATES), 28800),
     Design("timers", ("timers", "calls"), 7200),

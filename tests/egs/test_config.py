@@ -43,7 +43,6 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("omni.sizes={half: 1}", "omni.sizes {'half': 1}: want {sparsity: share}"),
         ("omni.sizes={0.5: 0}", "omni.sizes {0.5: 0}: want a share above 0"),
         ("omni.growth=square", "omni.growth 'square': want one of linear, cubic"),
-        ("train.decay=none", "train.decay 'none': want one of cosine, linear"),
         ("omni.p_min=0.7", "omni.p_max 0.35 and omni.p_min 0.7: want at most 1 together"),
         ("data.max_duration=-3", "data.max_duration -3.0: want at least 1"),
     ],

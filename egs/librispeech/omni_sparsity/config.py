@@ -99,9 +99,7 @@ class Train:
     sparse_momentum: bool = False
     base_lr: float = 1e-3
     warm_up: float = 0.05  # share of the training in which the learning rate rises
-    hold: float = 0.0  # share of the training until which it stays at base_lr
-    decay: str = "cosine"  # how it falls from there on, or "linear"
-    final_lr: float = 0.02  # of base_lr, reached at the end
+    final_lr: float = 0.02  # of base_lr, reached by cosine at the end
     weight_decay: float = 0.01
     betas: List[float] = field(default_factory=lambda: [0.9, 0.98])
     clip_norm: float = 5.0

@@ -14,7 +14,7 @@ _AT_LEAST_ONE = (
 _SHARES = (
     "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
     "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at", "omni.prune_to",
-    "train.warm_up", "train.hold", "train.final_lr",
+    "train.warm_up", "train.final_lr",
 )
 
 _ABOVE_ZERO = ("loss.distill_temperature", "loss.distill_clip")
@@ -24,7 +24,7 @@ _ONE_OF = {
     "loss.divergence": ("kl", "alpha"), "omni.gradient": ("masked", "dense"),
     "omni.first": ("largest", "smallest"), "omni.growth": ("linear", "cubic"), "omni.rank": ("all", "kept"),
     "omni.sampling": ("single", "each", "sandwich", "split", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
-    "train.decay": ("cosine", "linear"), "train.precision": ("auto", "float32", "bf16"),
+    "train.precision": ("auto", "float32", "bf16"),
     "decode.device": ("cpu", "cuda"),
 }
 

@@ -117,7 +117,7 @@ def orthogonal(x: Tensor) -> Tensor:
 
 
 class Schedule:
-    """Linear rise to `base_lr`, then a fall to `final_lr` of it."""
+    """Linear rise, then a cosine to `final_lr * base_lr`."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
         self.optimizer, self.config = optimizer, config
@@ -129,10 +129,8 @@ class Schedule:
         if progress < c.warm_up:
             factor = (progress + 1e-3) / (c.warm_up + 1e-3)
         else:
-            begin = max(c.warm_up, c.hold)
-            share = min(1.0, max(0.0, progress - begin) / max(1e-9, 1.0 - begin))
-            left = 1.0 - share if c.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
-            factor = c.final_lr + (1.0 - c.final_lr) * left
+            share = (progress - c.warm_up) / (1.0 - c.warm_up)
+            factor = c.final_lr + (1.0 - c.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
         for group in self.optimizer.param_groups:
             group["lr"] = c.base_lr * factor
         return c.base_lr * factor
