@@ -11,6 +11,7 @@
 which.
 """
 
+from .curriculum import Curriculum, Plan
 from .describe import describe
 from .pack import pack, unpack
 from .prune import prune_
@@ -23,7 +24,7 @@ from .supernet import Supernet
 from .targets import Range
 
 __all__ = [
-    "Blocks", "Comparison", "NofM", "Range", "Report", "Sampler", "Spec", "Supernet", "compare", "describe",
-    "fingerprint", "gradual_sparsity", "load_spec", "pack", "parse_structure", "prune_", "report", "save_spec",
-    "unpack",
+    "Blocks", "Comparison", "Curriculum", "NofM", "Plan", "Range", "Report", "Sampler", "Spec", "Supernet", "compare",
+    "describe", "fingerprint", "gradual_sparsity", "load_spec", "pack", "parse_structure", "prune_", "report",
+    "save_spec", "unpack",
 ]

@@ -69,7 +69,7 @@ class Bench:
     def __init__(self, config: Config, progress: float) -> None:
         from egs.librispeech.omni_sparsity.distributed import Processes
         from egs.librispeech.omni_sparsity.learner import Learner
-        from egs.librispeech.omni_sparsity.strategy import Strategy
+        from egs.librispeech.omni_sparsity.strategy import make_curriculum
 
         from tools.stopwatch import Stopwatch
 
@@ -79,13 +79,13 @@ class Bench:
         self.watch = Stopwatch(self.learner.device)
         self.learner.net.refresh(exact=True)
         plain = dataclasses.replace(config.omni, sampling="dense", freeze_at=0.0)
-        self.strategies = {"omni": self.learner.strategy, "dense": Strategy(self.learner.net, plain)}
+        self.curricula = {"omni": self.learner.curriculum, "dense": make_curriculum(self.learner.net, plain)}
 
     def step(self, loss: str, kind: str, batch: Tuple) -> Dict[str, float]:
         """Seconds of each part of one step."""
         learner = self.learner
         self.config.loss.backend = loss
-        learner.strategy = self.strategies[kind]
+        learner.curriculum = self.curricula[kind]
         self.watch.taken()
         with self._watched(), self.watch.part("other"):
             batch = (batch[0].to(learner.device), batch[1].to(learner.device), batch[2])

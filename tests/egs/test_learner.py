@@ -62,7 +62,7 @@ def test_every_pass_is_counted(learner, monkeypatch):
 
 def test_a_sandwich_adds_up_its_sub_networks(learner):
     one = learner(sampling="sandwich")
-    specs = one.strategy.subnets(0, 0.8)
+    specs = one.curriculum.subnets(0, 0.8)
     one._train_batch(batch(), specs, 0, 1.0)
     together = {name: p.grad.clone() for name, p in one.model.named_parameters() if p.grad is not None}
     one.optimizer.zero_grad(set_to_none=True)
@@ -105,10 +105,10 @@ def test_a_batch_of_fewer_utterances_than_sub_networks(learner):
 
 def test_each_batch_of_a_step_has_a_sub_network_of_its_own(learner):
     made = learner(sampling="each", p_max=0.0, p_min=0.0)
-    specs = [made.strategy.subnets(5, 0.8, place) for place in range(4)]
-    assert len({str(spec) for spec in specs}) == 4 and specs == [made.strategy.subnets(5, 0.8, p) for p in range(4)]
+    specs = [made.curriculum.subnets(5, 0.8, place) for place in range(4)]
+    assert len({str(spec) for spec in specs}) == 4 and specs == [made.curriculum.subnets(5, 0.8, p) for p in range(4)]
     same = learner(sampling="single", p_max=0.0, p_min=0.0)
-    assert len({str(same.strategy.subnets(5, 0.8, place)) for place in range(4)}) == 1
+    assert len({str(same.curriculum.subnets(5, 0.8, place)) for place in range(4)}) == 1
 
 
 def test_the_others_grow_back_from_the_smallest(learner):

@@ -21,7 +21,7 @@ from .loss import Losses, compute_loss
 from .meter import Meter
 from .model import Transducer
 from .optim import Schedule, make_optimizer
-from .strategy import Strategy, make_supernet
+from .strategy import make_curriculum, make_supernet
 
 
 FORWARD = 1 / 3  # of a forward-backward pass: a backward takes twice as many operations as its forward
@@ -58,7 +58,7 @@ class Learner:
         torch.manual_seed(config.train.seed)
         self.model = Transducer(config.model).to(self.device)
         self.net = make_supernet(self.model, config.omni, config.train.seed)
-        self.strategy = Strategy(self.net, config.omni)
+        self.curriculum = make_curriculum(self.net, config.omni)
         self.parameters = [*self.model.parameters(), *(p for _, p in self.net.private_parameters())]
         matrices = [p for p in self.model.encoder.parameters() if p.dim() == 2]
         self.optimizer = make_optimizer(self.parameters, config.train, matrices)
@@ -76,46 +76,34 @@ class Learner:
             progress: share of the training that is done, 0 to 1.
         """
         step = self.step
-        before, smallest = (self.strategy.smallest(x) for x in (self.schedule.progress, progress))
-        if self.strategy.refreshes(step, progress):
-            self.net.refresh(exact=True, within=smallest if self.config.omni.rank == "kept" else None)
-        if self.config.omni.first == "smallest":
-            self.net.carry_private(before, smallest)
-        if self.strategy.grows_back(self.schedule.progress, progress):
-            self._grow_back(smallest)
+        self.curriculum.prepare(step, self.schedule.progress, progress)
         lr = self.schedule.set_progress(progress)
         self.optimizer.zero_grad(set_to_none=True)
         self._fork_together(len(batches), progress)
         for index, batch in enumerate(batches):
             place = index * self.processes.world_size + self.processes.rank
-            self._train_batch(batch, self.strategy.subnets(step, progress, place), place, 1.0 / len(batches))
+            self._train_batch(batch, self.curriculum.subnets(step, progress, place), place, 1.0 / len(batches))
         self.processes.average_gradients(self.parameters)
         norm = self._update()
         if self.meter:
             self.meter.add_step(lr, norm)
         self.step += 1
 
-    def _grow_back(self, smallest: omni.Spec) -> None:
-        """Every sub-network begins as the smallest: what that dropped is zero, its private values are everyone's."""
-        self.net.prune_(smallest)
-        for edge in self.net.bins:
-            self.net.carry_private(self.net.largest(), self.net.uniform(edge))
-
     def _fork_together(self, batches: int, progress: float) -> None:
         """Private values begin as copies at the first sub-network that trains, on whichever process: on all at once."""
         places = range(batches * self.processes.world_size)
-        kinds = {kind for place in places for kind, _ in self.strategy.subnets(self.step, progress, place)}
+        kinds = {kind for place in places for kind, _ in self.curriculum.subnets(self.step, progress, place)}
         if not self._forked and kinds != {"max"}:
             with self.net.active(self.net.smallest()):
                 self._forked = True
 
     def _train_batch(self, batch: Batch, subnets: List[Tuple[str, omni.Spec]], place: int, weight: float) -> None:
         """Adds up the gradients of all sub-networks that a batch trains, each with an equal share of `weight`."""
-        distills = self.config.loss.distill > 0.0 and self.strategy.distills(self.step)
+        distills = self.config.loss.distill > 0.0 and self.step % self.config.omni.distill_every == 0
         lattice = None  # what the largest network said
         for number, (kind, spec) in enumerate(subnets):
             mine = batch
-            if self.strategy.splits:
+            if self.config.omni.sampling == "split":
                 mine, lattice = part_of(batch, number, len(subnets)), None
                 if not mine[2]:  # fewer utterances than sub-networks
                     continue

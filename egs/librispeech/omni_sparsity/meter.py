@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import Dict, Optional
 
+from omni.curriculum import KINDS
+
 from .distributed import Processes
 from .loss import Losses
-from .strategy import KINDS
-
 
 PARTS = ("loss", "simple", "pruned", "ctc", "distill", "frames")
 

@@ -55,7 +55,7 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
 
     from .checkpoint import load_averaged, load_checkpoint
     from .model import Transducer, shipped
-    from .strategy import Strategy, make_supernet
+    from .strategy import make_supernet, system
 
     folder = exp_dir / "subnets"
     rows = []
@@ -80,7 +80,7 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
         state = omni.unpack(load_checkpoint(file)["weights"])  # what is told is measured on the file
         pruned = sum(int((state[name] == 0).sum()) for name in blocks)
         rows.append({
-            "system": Strategy(net, config.omni).system(sparsity),
+            "system": system(config.omni, sparsity),
             "sparsity": sparsity,
             "measured_sparsity": round(pruned / sum(state[name].numel() for name in blocks), 6),
             "spec": f"subnets/{subnet_name(sparsity)}.json",

@@ -119,7 +119,7 @@ class Trainer(Learner):
         """Loss per frame on the dev sets."""
         self.model.eval()
         values: Dict[str, float] = {}
-        for kind, spec in self.strategy.ends():
+        for kind, spec in self.curriculum.ends():
             total, frames = 0.0, 0
             with self.net.active(spec):
                 for batch in evaluation_loader(cuts, self.config.data.max_duration * 4):
