@@ -1,4 +1,4 @@
-"""Every example of docs/omni.md runs as it stands."""
+"""Every example of docs/omni.md and docs/plug-in.md runs as it stands."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ EXAMPLES = [
     (heading, "ddp" in flags, code)
     for heading, flags, code in (
         (re.findall(r"^#+ (.*)", text[: match.start()], re.MULTILINE)[-1], match[1], match[2])
-        for text in [(ROOT / "docs/omni.md").read_text(encoding="utf-8")]
+        for text in ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("omni.md", "plug-in.md"))
         for match in re.finditer(r"^```python([^\n]*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     )
 ]

@@ -1,0 +1,171 @@
+"""python -m omni.bake: an ordinary icefall checkpoint of one sub-network.
+
+    python -m omni.bake --checkpoint zipformer/exp/epoch-30.pt --since zipformer/exp/epoch-21.pt --sparsity 0.7 \\
+        --out zipformer/exp/sparsity-0.7/epoch-9999.pt
+
+Masks are in the weights then, so that the recipe's decode.py, streaming_decode.py, export.py and export-onnx-streaming.py
+take it as it is, with `--epoch 9999 --avg 1 --use-averaged-model 0`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any, Dict, Mapping, Tuple
+
+import torch
+from torch import Tensor, nn
+
+import omni
+
+KEY = "omni"  # where omni.icefall keeps its own in a checkpoint
+
+
+def load(path: Path) -> Dict[str, Any]:
+    """A checkpoint of a training with omni.icefall, on the CPU.
+
+    Raises:
+        ValueError: no such file, no checkpoint, or one of a training without omni.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=False)  # icefall's hold paths and the like
+    except Exception as error:  # what torch.load raises has no common type
+        raise ValueError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(found, dict) or "model" not in found:
+        raise ValueError(f"{path}: not a checkpoint of icefall: it has no 'model'")
+    if KEY not in found:
+        raise ValueError(f"{path}: a checkpoint of a training without omni; train with python -m omni.icefall")
+    return found
+
+
+def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tensor]:
+    """The mean of the weights over the batches after `start` up to `end`, from the running averages of the two.
+
+    As icefall's --use-averaged-model 1: (average at the end x batches - average at the start x batches) / batches between.
+
+    Raises:
+        ValueError: there is no running average, or the order is wrong.
+    """
+    if "model_avg" not in end or "model_avg" not in start:
+        raise ValueError("no running average (model_avg) in one of the checkpoints")
+    last, first = end["batch_idx_train"], start["batch_idx_train"]
+    if last <= first:
+        raise ValueError(f"--since is of batch {first}, --checkpoint of batch {last}: want an earlier one")
+    mean = {}
+    for name, value in end["model_avg"].items():
+        if value.is_floating_point():
+            whole = value.double() * last - start["model_avg"][name].double() * first
+            mean[name] = (whole / (last - first)).to(end["model"][name].dtype)
+        else:
+            mean[name] = end["model"][name]
+    return mean
+
+
+def supernet(state: Mapping[str, Tensor], kept: Mapping[str, Any], tied: Mapping[str, Tensor]) -> omni.Supernet:
+    """A supernet over bare weights, without the host's code.
+
+    Args:
+        state: the weights.
+        kept: what omni.icefall keeps in a checkpoint.
+        tied: a state dict in which tied weights still share their memory (an average has lost that).
+    """
+    model = _Bare()
+    made: Dict[Tuple[int, tuple], nn.Parameter] = {}
+    for name, value in state.items():
+        if name in kept["buffers"]:
+            model.put(name, value.clone(), "_buffers")
+            continue
+        place = (tied[name].data_ptr(), tuple(value.shape))
+        if place not in made:
+            made[place] = nn.Parameter(value.clone(), requires_grad=False)
+        model.put(name, made[place], "_parameters")
+    ranges = {re.escape(name): omni.Range(**allowed) for name, allowed in kept["targets"].items()}
+    net = omni.Supernet(model, ranges)
+    net.load_state_dict(kept)
+    return net
+
+
+def subnet(
+    checkpoint: Mapping[str, Any], spec: Mapping[str, float] | float, since: Mapping[str, Any] | None = None
+) -> omni.Supernet:
+    """The host's weights pruned to one sub-network: `net.model.state_dict()` has the checkpoint's own keys.
+
+    Args:
+        checkpoint: of `load`.
+        spec: a spec, or one sparsity for all weights.
+        since: an earlier one: the average between the two is pruned, instead of the last weights.
+
+    Raises:
+        ValueError: a spec of other weights, or of a sparsity that was not trained.
+    """
+    weights = averaged(checkpoint, since) if since else checkpoint["model"]
+    net = supernet(weights, checkpoint[KEY], checkpoint["model"])
+    if isinstance(spec, float):
+        top = max(target.high for target in net.targets.values())
+        if not 0.0 <= spec <= top:
+            raise ValueError(f"sparsity {spec:g}: want 0 to {top:g}, the sparsest that was trained")
+        spec = net.uniform(spec)
+    net.prune_(dict(spec))
+    return net
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(content, beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class _Bare(nn.Module):
+    """Weights under their names, and nothing that computes."""
+
+    def put(self, name: str, value: Tensor, kind: str) -> None:
+        first, dot, rest = name.partition(".")
+        if dot:
+            self._modules.setdefault(first, _Bare()).put(rest, value, kind)
+        else:
+            getattr(self, kind)[first] = value  # register_parameter would refuse names that a module has, such as half
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, required=True, help="of a training with omni.icefall: epoch-30.pt")
+    parser.add_argument("--since", type=Path, help="an earlier one: the average between the two is taken "
+                        "(epoch-21.pt is icefall's --epoch 30 --avg 9)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m omni.bake", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--spec", type=Path, help="a sub-network's spec, of omni.save_spec")
+    which.add_argument("--sparsity", type=float, help="the same share of zeros in every weight")
+    parser.add_argument("--out", type=Path, required=True, help="where to: .../epoch-9999.pt")
+    args = parser.parse_args()
+    try:
+        checkpoint = load(args.checkpoint)
+        since = load(args.since) if args.since else None
+        spec = args.sparsity
+        if args.spec:
+            if not args.spec.is_file():
+                raise ValueError(f"{args.spec}: no such file")
+            spec = omni.load_spec(args.spec, supernet(checkpoint["model"], checkpoint[KEY], checkpoint["model"]).model)
+        net = subnet(checkpoint, spec, since)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
+    save(args.out, {"model": net.model.state_dict()})
+    report = omni.report(net)
+    print(f"{args.out}: {report.total.nonzero} of {report.total.size} parameters, "
+          f"pruned weights at sparsity {report.sparsity:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The last part of tools/check_icefall.sh: what must hold of what it trained and decoded.
+
+Usage (by the shell script, in egs/librispeech/ASR of icefall):
+    python tools/check_icefall.py RECIPE OUT EPOCHS <sizes, as the recipe's train.py takes them>
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import torch
+
+import omni
+from omni.icefall import read_settings
+from omni.icefall.host import MODEL_FUNCTIONS
+
+
+def model_of(recipe: str, arguments: list) -> torch.nn.Module:
+    """The recipe's model, made by the recipe's own functions."""
+    sys.path.insert(0, str(Path(recipe).resolve()))
+    host = importlib.import_module("train")
+    parser = host.get_parser()
+    host.LibriSpeechAsrDataModule.add_arguments(parser)
+    params = host.get_params()
+    params.update(vars(parser.parse_args(arguments)))
+    params.update(blank_id=0, sos_id=1, eos_id=1, unk_id=2, vocab_size=80)
+    return next(getattr(host, name) for name in MODEL_FUNCTIONS if hasattr(host, name))(params)
+
+
+def coverage(model: torch.nn.Module, recipe: str) -> float:
+    """Share of the encoder's parameters that can be pruned, by omni.describe's own choice."""
+    net = omni.Supernet(model, read_settings(recipe, ["steps=1"]).ranges())
+    encoder = sum(p.numel() for name, p in model.named_parameters() if name.startswith("encoder"))
+    return sum(target.weight.numel() for target in net.targets.values()) / encoder
+
+
+def hypotheses(folder: Path) -> dict:
+    """{set: text of its recogs file}."""
+    files = sorted(folder.rglob("recogs-*.txt"))
+    return {re.match(r"recogs-(test-[a-z]+)", file.name)[1]: file.read_text() for file in files}
+
+
+def main() -> None:
+    recipe, out, epochs, *sizes = sys.argv[1:]
+    out, found = Path(out), []
+
+    def check(what: str, good: bool) -> None:
+        found.append(good)
+        print(f"{'ok  ' if good else 'FAIL'}  {recipe}: {what}")
+
+    whole = model_of(recipe, [])
+    share = coverage(whole, recipe)
+    check(f"{100 * share:.1f}% of the encoder's parameters can be pruned at the recipe's default sizes", share >= 0.9)
+    model = model_of(recipe, sizes)
+    for system in ("supernet", "dense"):
+        state = torch.load(out / system / f"epoch-{epochs}.pt", map_location="cpu")["model"]
+        model.load_state_dict(state, strict=True)
+        check(f"the {system}'s weights load in the plain recipe, strictly", list(state) == list(model.state_dict()))
+    plain = hypotheses(out / "supernet")
+    baked = hypotheses(out / "sweep-supernet" / "sparsity-0")
+    check(f"the baked whole network gives the words of the recipe's own average, all of {', '.join(sorted(plain))}",
+          plain == baked and len(plain) == 2)
+    tables = {name.name[6:]: json.loads((name / "results.json").read_text()) for name in sorted(out.glob("sweep-*"))}
+    for name, rows in tables.items():
+        for row in rows:
+            print(f"      {name:10s} sparsity {row['sparsity']:g} {row['test_set']}: WER {row['wer']}")
+    wer = {name: {(row["sparsity"], row["test_set"]): row["wer"] for row in rows} for name, rows in tables.items()}
+    for place in ((0.7, "test-clean"), (0.7, "test-other")):
+        check(f"at {place[0]} on {place[1]} the supernet is better than the dense model cut once: "
+              f"{wer['supernet'][place]} against {wer['dense'][place]}", wer["supernet"][place] < wer["dense"][place])
+    raise SystemExit(0 if all(found) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
+#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 4]
+# ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
+# into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed; a dense training of the same length
+# for comparison; averages of both are baked at three sparsities and decoded by the recipe's own scripts.
+set -eou pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+fail() { echo "error: $*" >&2; exit 2; }
+icefall=${1:-}
+[ -n "$icefall" ] || fail "want the folder of an icefall checkout: tools/check_icefall.sh ICEFALL_DIR"
+shift
+recipes="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
+work=$root/exp/icefall
+epochs=4
+sparsities="0 0.5 0.7"
+while [ $# -gt 0 ]; do
+  case $1 in
+    --recipes) recipes=${2:?--recipes wants names of folders}; shift ;;
+    --work) work=${2:?--work wants a folder}; shift ;;
+    --epochs) epochs=${2:?--epochs wants a number}; shift ;;
+    *) fail "unknown option $1" ;;
+  esac
+  shift
+done
+[[ $epochs =~ ^[0-9]+$ ]] && [ "$epochs" -ge 3 ] || fail "--epochs $epochs: want at least 3"
+[ -d "$icefall/egs/librispeech/ASR" ] || fail "$icefall/egs/librispeech/ASR: no such folder; want a checkout of icefall"
+icefall=$(cd "$icefall" && pwd)
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+cd "$root"
+python=$(tools/setup_env.sh --stack k2)
+
+# ---- what icefall needs beside the environment -----------------------------------------------------------------
+site=$work/site
+if [ ! -f "$site/.done" ]; then
+  "$python" -m pip install -q --no-deps --target "$site" pypinyin==0.50.0 dill
+  touch "$site/.done"
+fi
+export PYTHONPATH=$root:$icefall:$site OMP_NUM_THREADS=1
+
+# ---- a corpus under the names that icefall expects -------------------------------------------------------------
+data=$work/data
+./run.sh --python "$python" --corpus timers --mini-scale 0.5 --stage 0 --stop-stage 2 --data-dir "$data" \
+  --download-dir "$work/download" --exp-dir "$work/prepare" >"$work/prepare.log" 2>&1 || fail "no corpus: $work/prepare.log"
+fbank=$work/fbank
+mkdir -p "$fbank"
+for name in dev-clean dev-other test-clean test-other; do
+  ln -sf "$data/fbank/librispeech_cuts_$name.jsonl.gz" "$fbank/"
+done
+ln -sf "$data/fbank/librispeech_cuts_train-clean.jsonl.gz" "$fbank/librispeech_cuts_train-clean-100.jsonl.gz"
+bpe=$(ls "$data"/lang_bpe_*/bpe.model)
+
+# ---- toy sizes -------------------------------------------------------------------------------------------------
+common=(--bpe-model "$bpe" --manifest-dir "$fbank" --max-duration 40 --num-workers 1)
+training=(--full-libri 0 --enable-musan 0 --num-buckets 5 --average-period 20 --save-every-n 100000 --tensorboard 0)
+sizes_of() {
+  case $1 in
+    zipformer)
+      echo --num-encoder-layers 1,1,1,1,1,1 --feedforward-dim 192,192,192,192,192,192 --encoder-dim 96,96,96,96,96,96 \
+        --encoder-unmasked-dim 64,64,64,64,64,64 --num-heads 4,4,4,4,4,4 --query-head-dim 16 --cnn-module-kernel 15,15,15,15,15,15 \
+        --decoder-dim 96 --joiner-dim 96 --causal 1 ;;
+    pruned_transducer_stateless7_streaming)
+      echo --num-encoder-layers 1,1,1,1,1 --feedforward-dims 192,192,192,192,192 --nhead 4,4,4,4,4 --encoder-dims 96,96,96,96,96 \
+        --attention-dims 64,64,64,64,64 --encoder-unmasked-dims 64,64,64,64,64 --cnn-module-kernels 15,15,15,15,15 \
+        --decoder-dim 96 --joiner-dim 96 ;;
+    pruned_stateless_emformer_rnnt2)
+      echo --num-encoder-layers 4 --attention-dim 96 --nhead 4 --dim-feedforward 192 --left-context-length 64 ;;
+    *) fail "recipe $1: this check has toy sizes for zipformer, pruned_transducer_stateless7_streaming, pruned_stateless_emformer_rnnt2" ;;
+  esac
+}
+decoding_of() {
+  case $1 in zipformer) echo --chunk-size 16 --left-context-frames 64 ;; esac
+}
+
+# ---- one recipe after the other --------------------------------------------------------------------------------
+cd "$icefall/egs/librispeech/ASR"
+for recipe in $recipes; do
+  out=$work/$recipe
+  mkdir -p "$out"
+  read -ra sizes <<<"$(sizes_of "$recipe")"
+  read -ra decoding <<<"$(decoding_of "$recipe")"
+  train_of() {  # NAME EPOCHS MORE...
+    local exp=$out/$1 last=$2
+    shift 2
+    local start=1
+    while [ -f "$exp/epoch-$start.pt" ]; do start=$((start + 1)); done
+    [ "$start" -le "$last" ] || return 0
+    "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" --set "steps=$((epochs * 130))" --set "validate=[0.7]" "$@" -- \
+      "${common[@]}" "${training[@]}" "${sizes[@]}" --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start" \
+      >>"$out/train.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/train.log"); all of it: $out/train.log"
+  }
+  echo "== $recipe: training, stopped after epoch 2, resumed to $epochs"
+  train_of supernet 2
+  train_of supernet "$epochs"
+  train_of dense "$epochs" --set sampling=dense
+  for system in supernet dense; do
+    "$python" -m omni.sweep --checkpoint "$out/$system/epoch-$epochs.pt" --since "$out/$system/epoch-$((epochs - 1)).pt" \
+      --sparsities "$sparsities" --decode "$recipe/decode.py" --out "$out/sweep-$system" -- \
+      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
+  done
+  "$python" "$recipe/decode.py" "${common[@]}" "${sizes[@]}" "${decoding[@]}" --exp-dir "$out/supernet" \
+    --epoch "$epochs" --avg 1 --use-averaged-model 1 >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
+  if [ -f "$recipe/streaming_decode.py" ] && [ "$recipe" = zipformer ]; then
+    "$python" -m omni.sweep --checkpoint "$out/supernet/epoch-$epochs.pt" --since "$out/supernet/epoch-$((epochs - 1)).pt" \
+      --sparsities "$sparsities" --decode "$recipe/streaming_decode.py" --out "$out/sweep-streaming" -- \
+      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
+  fi
+  "$python" "$root/tools/check_icefall.py" "$recipe" "$out" "$epochs" "${sizes[@]}"
+done
+echo "all recipes as they should be: $work"
