@@ -51,7 +51,7 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   6 report     results.json RESULTS.md pareto.png report.html      0.1
 
   --stage N --stop-stage N   first and last stage                  (0 6)
-  --corpus C                 mini | timers, synthetic; mini_librispeech
+  --corpus C                 mini | codes, synthetic; mini_librispeech
                              | librispeech, downloaded           (mini)
   --download-dir DIR         a corpus that is there, or its place  (download/C)
   --data-dir DIR             manifests, features, lang             (data/C)
@@ -124,10 +124,10 @@ done
 case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
 case $stack in auto | k2 | modern) ;; *) fail "--stack $stack: want auto, k2 or modern" ;; esac
 case $corpus in
-  mini | timers) default_config=$corpus synthetic=1 ;;
+  mini | codes) default_config=$corpus synthetic=1 ;;
   mini_librispeech) default_config=librispeech-100h ;;
   librispeech) default_config=librispeech-100h; [ "$full_libri" = 0 ] || default_config=librispeech ;;
-  *) fail "--corpus $corpus: want mini, timers, mini_librispeech or librispeech" ;;
+  *) fail "--corpus $corpus: want mini, codes, mini_librispeech or librispeech" ;;
 esac
 : "${download_dir:=download/$corpus}" "${data_dir:=data/$corpus}" "${exp_dir:=exp/$corpus}"
 : "${config:=$recipe/conf/$default_config.yaml}"

@@ -116,11 +116,11 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stag
 
 def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     here = [*folders(tmp_path), *TOY]
-    run("--corpus", "timers", *here, "--stop-stage", "3")
-    assert json.loads((tmp_path / "download/mini.json").read_text())["corpus"] == "timers"
+    run("--corpus", "codes", *here, "--stop-stage", "3")
+    assert json.loads((tmp_path / "download/mini.json").read_text())["corpus"] == "codes"
     said = {word for path in tmp_path.glob("download/*/*/*/*.trans.txt") for line in path.read_text().splitlines()
             for word in line.split()[1:]}
-    assert "TIMER" in said and said <= grammar.words(DESIGNS["timers"])
+    assert "TANGO" in said and said <= grammar.words(DESIGNS["codes"])
     assert load_checkpoint(tmp_path / "exp/epoch-1.pt")["omni"]["forked"]  # a sub-network has trained
     refused = run(*here, "--stop-stage", "0", check=False)
     assert refused.returncode == 2 and "made with other settings" in refused.stderr

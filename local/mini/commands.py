@@ -65,6 +65,12 @@ SLOTS: dict[str, list[str]] = {
     "CITY": _list("LONDON, PARIS, BERLIN, BOSTON, DUBLIN"),
     "EVENT": _list("MEETING, DINNER, PARTY, FLIGHT"),
     "MACHINE": _list("OVEN, DISHWASHER, WASHING MACHINE, KETTLE, VACUUM"),
+    "LETTER": _list(
+        "ALPHA, BRAVO, CHARLIE, DELTA, ECHO, FOXTROT, GOLF, HOTEL, INDIA, JULIET, KILO, LIMA, MIKE, NOVEMBER, OSCAR, PAPA, "
+        "QUEBEC, ROMEO, SIERRA, TANGO, UNIFORM, VICTOR, WHISKEY, XRAY, YANKEE, ZULU"
+    ),
+    "DIGIT": ["ZERO", *_ONES],
+    "TENS": _TENS,
     "TASK": _list("WATER THE PLANTS, FEED THE CAT, WALK THE DOG, LOCK THE DOOR"),
 }
 
@@ -147,6 +153,14 @@ TEMPLATES: dict[str, list[str]] = {
         "TURN (ON|OFF) THE {MACHINE} IN {AMOUNT} {SPAN}",
         "HEAT THE {FOOD} TO {PERCENT} DEGREES FOR {AMOUNT} {SPAN}",
         "RUN THE {MACHINE} FOR {AMOUNT} {SPAN} {WHEN}",
+    ],
+    "codes": [
+        "{LETTER} {LETTER} {DIGIT} {DIGIT} {LETTER}",
+        "{DIGIT} {LETTER} {DIGIT} {LETTER}",
+        "{LETTER} {TENS} {LETTER} {DIGIT}",
+        "{TENS} {DIGIT} {LETTER} {LETTER}",
+        "{DIGIT} {DIGIT} {DIGIT} {TENS} {LETTER}",
+        "{LETTER} {DIGIT} {TENS} {TENS}",
     ],
     "reminders": [
         "REMIND ME TO {TASK} {WHEN}",

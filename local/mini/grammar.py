@@ -2,11 +2,11 @@
 
 Where a sentence may be used is a pure function of the seed and the sentence (`Grammar.home`):
 1. every pair of fillers that can meet in a command (KITCHEN + LAMP, ANNA + AT HOME) is held out with
-   chance PAIR_HELD, by a hash of the pair. A command with a held-out pair is never in training;
+   the design's chance `held`, by a hash of the pair. A command with a held-out pair is never in training;
 2. of the commands without one, a hash of the text gives 8 in 10 to training;
 3. the rest is dev or test, by a hash of the text.
 So no command of dev or test is in training or in each other, and a held-out pair is new in whatever
-command it stands. `sample` draws NOVEL of the dev and test commands among those with a held-out pair.
+command it stands. `sample` draws NOVEL of the dev and test commands among those with a held-out pair, if there are any.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from local.mini.commands import SLOTS, TEMPLATES
 from local.mini.designs import DESIGNS, Design
 
 SPLITS = ("train", "dev", "test")
-PAIR_HELD = 0.2  # chance that a pair of fillers is held out of training
 NOVEL = 0.65  # share of the dev and test commands that hold such a pair
 TWO = 0.12  # share of utterances that join two commands with AND
 
@@ -59,13 +58,13 @@ class Grammar:
     """
 
     def __init__(self, seed: int, design: Design = DESIGNS["mini"]):
-        self.seed, self.domains = seed, design.domains
+        self.seed, self.domains, self.held = seed, design.domains, design.held
 
     def held_pairs(self, *commands: Command) -> list[tuple[str, str]]:
         """The pairs of fillers in `commands`, said together, that training never hears in one utterance."""
         fillers = {filler for command in commands for filler in command.fillers}
         pairs = (tuple(sorted(pair)) for pair in combinations(fillers, 2))
-        return sorted(p for p in pairs if chance(self.seed, "pair", *p) < PAIR_HELD)
+        return sorted(p for p in pairs if chance(self.seed, "pair", *p) < self.held)
 
     def home(self, command: Command) -> str:
         """The only split that may use `command`: "train", "dev" or "test"."""
@@ -91,7 +90,7 @@ class Grammar:
                 return commands
 
     def _draw(self, split: str, rng: random.Random) -> Command:
-        novel = split != "train" and rng.random() < NOVEL
+        novel = self.held > 0.0 and split != "train" and rng.random() < NOVEL
         while True:
             command = self._any(rng)
             if self.home(command) == split and bool(self.held_pairs(command)) == novel:

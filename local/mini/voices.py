@@ -37,7 +37,6 @@ OTHER_VARIANTS = {
 }
 
 SUBSETS = ("train-clean", "dev-clean", "dev-other", "test-clean", "test-other")
-_SECONDS = 1270  # of each dev and test set
 _SPEAKERS = {subset: 294 if subset == "train-clean" else 12 for subset in SUBSETS}
 
 
@@ -113,7 +112,7 @@ def speakers(seed: int, scale: float, design: Design = DESIGNS["mini"]) -> list[
                     pitch=rng.randint(30 - wider, 70 + wider),
                     rate=rng.randint(110 - wider, 155 + wider),
                     pitch_range=rng.randint(25, 75),
-                    seconds=(design.train_seconds if subset == "train-clean" else _SECONDS) * scale / count,
+                    seconds=(design.train_seconds if subset == "train-clean" else design.eval_seconds) * scale / count,
                 )
             )
     return cast
