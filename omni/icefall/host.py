@@ -24,7 +24,10 @@ from .plugin import KEY, Plugin
 from .settings import Settings
 
 MODEL_FUNCTIONS = ("get_model", "get_transducer_model", "get_ctc_model")
-NEEDED = ("main", "run", "compute_loss", "compute_validation_loss", "load_checkpoint_if_available")
+NEEDED = {  # functions, and their arguments that are read
+    "main": (), "run": (), "compute_loss": ("params", "is_training"), "compute_validation_loss": ("params",),
+    "load_checkpoint_if_available": ("params",),
+}
 
 
 class Host:
@@ -42,10 +45,13 @@ class Host:
         self._inside: ExitStack | None = None
         self.module = _load(path)
         maker = self._model_function()
-        for name in NEEDED:
-            if not callable(getattr(self.module, name, None)):
-                raise ValueError(f"{path}: has no function {name}(), which omni.icefall needs; see docs/plug-in.md for "
-                                 "the three lines that do without")
+        for name, arguments in NEEDED.items():
+            function = getattr(self.module, name, None)
+            lacks = [a for a in arguments if callable(function) and a not in inspect.signature(function).parameters]
+            if not callable(function) or lacks:
+                what = f"{name}() has no argument {lacks[0]}" if lacks else f"has no function {name}()"
+                raise ValueError(f"{path}: {what}, which omni.icefall needs; docs/plug-in.md has the three lines that do "
+                                 "without")
         self._wrap(maker, self._make_model)
         self._wrap("load_checkpoint_if_available", self._load_checkpoint)
         self._wrap("compute_loss", self._compute_loss)

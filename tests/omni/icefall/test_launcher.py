@@ -184,13 +184,15 @@ def test_a_sweep_makes_a_report(trained, tmp_path):
     assert (out / "sparsity-0.5" / "epoch-9999.pt").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("missing", ["compute_loss", "get_model", "run"])
-def test_a_host_without_a_function_is_told_its_name(tmp_path, config, missing):
+@pytest.mark.parametrize("missing", ["compute_loss", "get_model", "run", "is_training"])
+def test_a_host_without_a_function_or_argument_is_told_its_name(tmp_path, config, missing):
     host = tmp_path / "train.py"
     shutil.copy(HOST / "model.py", tmp_path)
-    host.write_text((HOST / "train.py").read_text().replace(f"def {missing}(", f"def another_{missing}("))
+    text = (HOST / "train.py").read_text().replace(f"def {missing}(", f"def another_{missing}(")
+    host.write_text(text.replace("is_training", "is_train") if missing == "is_training" else text)
     found = train(tmp_path / "exp", config=config, script=host, good=False)
-    assert len(found.stderr.splitlines()) == 1 and f"{missing}()" in found.stderr and str(host) in found.stderr
+    assert len(found.stderr.splitlines()) == 1 and str(host) in found.stderr
+    assert ("no argument is_training" if missing == "is_training" else f"{missing}()") in found.stderr
 
 
 def test_mistakes_end_in_one_line(trained, tmp_path, config):

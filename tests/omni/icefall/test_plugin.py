@@ -1,0 +1,82 @@
+"""The three lines for those who would rather edit; settings."""
+
+import json
+
+import pytest
+import torch
+
+import omni.icefall
+from omni.icefall import Settings, read_settings
+from omni.icefall.settings import SHIPPED
+from tests.omni.models import INPUTS, Mlp, build
+
+SETTINGS = {"targets": {"(first|second).weight": {"high": 0.75, "structure": "4x1"}}, "steps": 20}
+
+
+def step(params, model, optimizer, enter=omni.icefall.step):
+    """What a host's train_one_epoch does, with the third line."""
+    params["batch_idx_train"] += 1
+    with enter(params):
+        zeros = float((model.first.weight == 0).float().mean())
+        model(INPUTS[Mlp]).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return zeros
+
+
+def test_three_lines_train_a_supernet_and_go_on_where_it_was_stopped():
+    settings = Settings(**SETTINGS, dense_until=0.2, grow_until=0.5, p_max=0.0, p_min=1.0, refresh_every=5)
+    model = build(Mlp)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    params = {"batch_idx_train": 0}
+    plugin = omni.icefall.attach(model, params, settings)
+    zeros = [step(params, model, optimizer) for _ in range(12)]
+    assert zeros[:3] == [0.0] * 3 and zeros[-1] == pytest.approx(0.75, abs=0.05) and zeros == sorted(zeros)
+    assert params["omni"]["prepared"] == 12 and bool((model.first.weight != 0).all())
+
+    again = build(Mlp)
+    again.load_state_dict(model.state_dict())
+    copied = {"batch_idx_train": 12}
+    omni.icefall.attach(again, copied, settings, {"omni": params["omni"]})
+    other = torch.optim.SGD(again.parameters(), 1e-3)
+    resumed = [step(copied, again, other) for _ in range(8)]
+    assert resumed == [step(params, model, optimizer, plugin.step) for _ in range(8)]
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters()))
+
+
+def test_the_smallest_may_come_first():
+    settings = Settings(**SETTINGS, dense_until=0.1, grow_until=0.5, first="smallest", rank="kept", refresh_every=1,
+                        sizes={0.0: 1.0})
+    model, params = build(Mlp), {"batch_idx_train": 0}
+    omni.icefall.attach(model, params, settings)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    zeros = [step(params, model, optimizer) for _ in range(12)]
+    assert zeros[-4] > 0.6  # the last batch of the smallest alone
+    assert zeros[-3] == pytest.approx(0.75, abs=0.05)  # what it dropped is zero in the dense network too ...
+    assert zeros[-1] < 0.1  # ... and grows back
+
+
+def test_a_step_without_a_supernet_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr("omni.icefall.plugin._attached", None)
+    with pytest.raises(RuntimeError, match="attach"), omni.icefall.step({"batch_idx_train": 1}):
+        pass
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+def test_settings_that_ship_are_whole(name):
+    pytest.importorskip("yaml")
+    with pytest.raises(ValueError, match="steps"):
+        read_settings(name)
+    assert read_settings(name, ["steps=1000", "p_max=0.4"]).p_max == 0.4
+
+
+@pytest.mark.parametrize("change, word", [
+    ("steps", "want name=value"), ("steps=many", "steps wants int"), ("targets={}", "targets"), ("p_max=2", "p_max"),
+    ("targets={a: {depth: 3}}", "depth"), ("targets={a: {high: 2}}", "high"), ("a: [b", "want name=value"),
+])
+def test_a_setting_that_makes_no_sense_is_named(tmp_path, change, word):
+    pytest.importorskip("yaml")
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(SETTINGS))
+    with pytest.raises(ValueError, match=word):
+        read_settings(str(path), [change])
