@@ -10,7 +10,6 @@ take it as it is, with `--epoch 9999 --avg 1 --use-averaged-model 0`.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from pathlib import Path
 from typing import Any, Dict, Mapping, Tuple
@@ -19,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 import omni
-
-KEY = "omni"  # where omni.icefall keeps its own in a checkpoint
+from omni.atomic import atomic
+from omni.icefall.plugin import KEY
 
 
 def load(path: Path) -> Dict[str, Any]:
@@ -115,13 +114,8 @@ def subnet(
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with atomic(path) as beside:
         torch.save(content, beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 class _Bare(nn.Module):

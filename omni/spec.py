@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict
 
 from torch import nn
+
+from .atomic import write_json
 
 Spec = Dict[str, float]
 VERSION = 1
@@ -26,15 +27,9 @@ def save_spec(path: str | Path, spec: Spec, model: nn.Module) -> None:
     Raises:
         ValueError: the spec names what is no parameter of the model, or holds no sparsity.
     """
-    path = Path(path)
     _check(path, spec, model)
     whole = {"omni_spec": VERSION, "fingerprint": fingerprint(model), "sparsity": spec}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_json(path, whole)
 
 
 def load_spec(path: str | Path, model: nn.Module) -> Spec:

@@ -19,7 +19,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +30,8 @@ import torch
 import omni
 
 from . import bake
+from .atomic import write_json
+from .icefall.settings import split_arguments
 
 EPOCH = "9999"
 
@@ -102,7 +103,7 @@ def gather(folder: Path, out: Path, sparsity: float, sets: List[str]) -> int:
             for kind in ("recogs", "errs", "wer-summary"):
                 for source in recogs.parent.glob(f"{kind}[-_]{name}[-_]{glob.escape(rest)}.txt"):
                     shutil.copyfile(source, out / method / f"{kind}-{name}-{suffix}.txt")
-            _write(out / method / f"decode-{name}-{suffix}.json", {
+            write_json(out / method / f"decode-{name}-{suffix}.json", {
                 "sparsity": sparsity, "test_set": name, "method": method, "suffix": suffix, "rtf": None,
                 "loss_backend": "the recipe's",
             })
@@ -133,24 +134,15 @@ def sweep(
             shutil.rmtree(folder, ignore_errors=True)
             bake.save(folder / f"epoch-{EPOCH}.pt", {"model": net.model.state_dict()})
             decode(script, folder, arguments)
-            _write(folder / "made.json", made)
+            write_json(folder / "made.json", made)
         if not gather(folder, out, sparsity, sets):
             raise ValueError(f"{folder}: {script} left no recogs-<set>-*.txt there for {', '.join(sets)}; "
                              "name its sets with --sets")
-    _write(out / "subnets" / "subnets.json", rows)
-
-
-def _write(path: Path, content: Any) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    write_json(out / "subnets" / "subnets.json", rows)
 
 
 def main() -> None:
-    own, rest = sys.argv[1:], []
-    if "--" in own:
-        cut = own.index("--")
-        own, rest = own[:cut], own[cut + 1 :]
+    own, rest = split_arguments(sys.argv[1:])
     parser = argparse.ArgumentParser(prog="python -m omni.sweep", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     bake.add_arguments(parser)

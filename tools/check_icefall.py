@@ -1,7 +1,10 @@
-"""The last part of tools/check_icefall.sh: what must hold of what it trained and decoded.
+"""The parts of tools/check_icefall.sh that read models and tables.
 
 Usage (by the shell script, in egs/librispeech/ASR of icefall):
-    python tools/check_icefall.py RECIPE OUT EPOCHS <sizes, as the recipe's train.py takes them>
+    python tools/check_icefall.py coverage RECIPE
+        how much of the encoder the settings that ship prune, at the recipe's default sizes
+    python tools/check_icefall.py trained RECIPE OUT EPOCHS VOCAB <sizes, as the recipe's train.py takes them>
+        what must hold of what was trained and decoded
 """
 
 from __future__ import annotations
@@ -19,20 +22,23 @@ from omni.icefall import read_settings
 from omni.icefall.host import MODEL_FUNCTIONS
 
 
-def model_of(recipe: str, arguments: list) -> torch.nn.Module:
-    """The recipe's model, made by the recipe's own functions."""
+LEAST = 0.9  # of the encoder's parameters
+
+
+def model_of(recipe: str, arguments: list, vocab: int = 500) -> torch.nn.Module:
+    """The recipe's model, made by the recipe's own functions; `vocab`: icefall's usual 500, or that of a BPE model."""
     sys.path.insert(0, str(Path(recipe).resolve()))
     host = importlib.import_module("train")
     parser = host.get_parser()
     host.LibriSpeechAsrDataModule.add_arguments(parser)
     params = host.get_params()
     params.update(vars(parser.parse_args(arguments)))
-    params.update(blank_id=0, sos_id=1, eos_id=1, unk_id=2, vocab_size=80)
+    params.update(blank_id=0, sos_id=1, eos_id=1, unk_id=2, vocab_size=vocab)
     return next(getattr(host, name) for name in MODEL_FUNCTIONS if hasattr(host, name))(params)
 
 
 def coverage(model: torch.nn.Module, recipe: str) -> float:
-    """Share of the encoder's parameters that can be pruned, by omni.describe's own choice."""
+    """Share of the encoder's parameters that can be pruned by the settings that ship for the recipe."""
     net = omni.Supernet(model, read_settings(recipe, ["steps=1"]).ranges())
     encoder = sum(p.numel() for name, p in model.named_parameters() if name.startswith("encoder"))
     return sum(target.weight.numel() for target in net.targets.values()) / encoder
@@ -44,18 +50,15 @@ def hypotheses(folder: Path) -> dict:
     return {re.match(r"recogs-(test-[a-z]+)", file.name)[1]: file.read_text() for file in files}
 
 
-def main() -> None:
-    recipe, out, epochs, *sizes = sys.argv[1:]
-    out, found = Path(out), []
+def trained(recipe: str, out: Path, epochs: str, vocab: int, sizes: list) -> bool:
+    """Prints what holds and what does not; -> whether all does."""
+    found = []
 
     def check(what: str, good: bool) -> None:
         found.append(good)
         print(f"{'ok  ' if good else 'FAIL'}  {recipe}: {what}")
 
-    whole = model_of(recipe, [])
-    share = coverage(whole, recipe)
-    check(f"{100 * share:.1f}% of the encoder's parameters can be pruned at the recipe's default sizes", share >= 0.9)
-    model = model_of(recipe, sizes)
+    model = model_of(recipe, sizes, vocab)
     for system in ("supernet", "dense"):
         state = torch.load(out / system / f"epoch-{epochs}.pt", map_location="cpu")["model"]
         model.load_state_dict(state, strict=True)
@@ -72,7 +75,20 @@ def main() -> None:
     for place in ((0.7, "test-clean"), (0.7, "test-other")):
         check(f"at {place[0]} on {place[1]} the supernet is better than the dense model cut once: "
               f"{wer['supernet'][place]} against {wer['dense'][place]}", wer["supernet"][place] < wer["dense"][place])
-    raise SystemExit(0 if all(found) else 1)
+    return all(found)
+
+
+def main() -> None:
+    what, recipe, *rest = sys.argv[1:]
+    if what == "coverage":
+        share = coverage(model_of(recipe, []), recipe)
+        good = share >= LEAST
+        print(f"{'ok  ' if good else 'FAIL'}  {recipe}: {100 * share:.1f}% of the encoder's parameters can be pruned, at its "
+              "default sizes")
+    else:
+        out, epochs, vocab, *sizes = rest
+        good = trained(recipe, Path(out), epochs, int(vocab), sizes)
+    raise SystemExit(0 if good else 1)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
-#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 4]
+#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 4] [--coverage]
 # ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
 # into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed; a dense training of the same length
-# for comparison; averages of both are baked at three sparsities and decoded by the recipe's own scripts.
+# for comparison; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only
+# count what the settings that ship prune of each recipe's encoder, of all six recipes; minutes.
 set -eou pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -14,12 +15,14 @@ shift
 recipes="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
 work=$root/exp/icefall
 epochs=4
+coverage=
 sparsities="0 0.5 0.7"
 while [ $# -gt 0 ]; do
   case $1 in
     --recipes) recipes=${2:?--recipes wants names of folders}; shift ;;
     --work) work=${2:?--work wants a folder}; shift ;;
     --epochs) epochs=${2:?--epochs wants a number}; shift ;;
+    --coverage) coverage=1 ;;
     *) fail "unknown option $1" ;;
   esac
   shift
@@ -40,6 +43,16 @@ if [ ! -f "$site/.done" ]; then
 fi
 export PYTHONPATH=$root:$icefall:$site OMP_NUM_THREADS=1
 
+# ---- coverage --------------------------------------------------------------------------------------------------
+cd "$icefall/egs/librispeech/ASR"
+missed=0
+for settings in "$root"/omni/icefall/conf/*.yaml; do
+  recipe=$(basename "$settings" .yaml)
+  "$python" "$root/tools/check_icefall.py" coverage "$recipe" 2>"$work/coverage.log" || { missed=1; tail -n 1 "$work/coverage.log"; }
+done
+[ -z "$coverage" ] || exit "$missed"
+cd "$root"
+
 # ---- a corpus under the names that icefall expects -------------------------------------------------------------
 data=$work/data
 ./run.sh --python "$python" --corpus codes --mini-scale 0.5 --stage 0 --stop-stage 2 --data-dir "$data" \
@@ -52,6 +65,7 @@ done
 gzip -dc "$data/fbank/librispeech_cuts_train-clean.jsonl.gz" | sed -n '1~3p' |
   gzip >"$fbank/librispeech_cuts_train-clean-100.jsonl.gz"
 bpe=$(ls "$data"/lang_bpe_*/bpe.model)
+vocab=$("$python" -c 'import sentencepiece as s, sys; print(s.SentencePieceProcessor(model_file=sys.argv[1]).get_piece_size())' "$bpe")
 
 # ---- toy sizes -------------------------------------------------------------------------------------------------
 common=(--bpe-model "$bpe" --manifest-dir "$fbank" --max-duration 30 --num-workers 1)
@@ -108,6 +122,7 @@ for recipe in $recipes; do
       --sparsities "$sparsities" --decode "$recipe/streaming_decode.py" --out "$out/sweep-streaming" -- \
       "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
   fi
-  "$python" "$root/tools/check_icefall.py" "$recipe" "$out" "$epochs" "${sizes[@]}"
+  "$python" "$root/tools/check_icefall.py" trained "$recipe" "$out" "$epochs" "$vocab" "${sizes[@]}" || missed=1
 done
+[ "$missed" = 0 ] || fail "not all as it should be; see FAIL above"
 echo "all recipes as they should be: $work"

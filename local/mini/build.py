@@ -14,7 +14,7 @@ from typing import Callable, Iterator
 from local.mini.designs import DESIGNS, Design
 from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
-from tools.atomic import write_json, write_text
+from omni.atomic import write_json, write_text
 from tools.errors import UserError, is_full_disk
 
 VERSION = 1  # raise it with any change of what is synthesised: a corpus of another version is not continued

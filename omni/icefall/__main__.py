@@ -15,14 +15,11 @@ import sys
 from pathlib import Path
 
 from .host import host, launch
-from .settings import read_settings
+from .settings import read_settings, split_arguments
 
 
 def main() -> None:
-    own, rest = sys.argv[1:], []
-    if "--" in own:
-        cut = own.index("--")
-        own, rest = own[:cut], own[cut + 1 :]
+    own, rest = split_arguments(sys.argv[1:])
     parser = argparse.ArgumentParser(prog="python -m omni.icefall", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path, help="the recipe's train.py")

@@ -86,14 +86,16 @@ class Host:
         saved = original(*args, **kwargs)
         if saved is None:
             return saved
-        if KEY in saved:
-            try:
+        params = _bind(original, args, kwargs).arguments["params"]
+        try:
+            if KEY in saved:
                 self.plugin.load_state_dict(saved[KEY])
-            except ValueError as error:
-                raise SystemExit(f"error: the checkpoint that the training goes on from: {error}") from None
-            _bind(original, args, kwargs).arguments["params"][KEY] = saved[KEY]
-        else:
-            logging.info("omni: this checkpoint is of a training without omni; blocks are ranked by its weights")
+                params[KEY] = saved[KEY]
+            else:
+                self.plugin.begin(params["batch_idx_train"])
+                logging.info("omni: this checkpoint is of a training without omni; the curriculum begins here")
+        except ValueError as error:
+            raise SystemExit(f"error: the checkpoint that the training goes on from: {error}") from None
         return saved
 
     def _compute_loss(self, original: Callable, *args: Any, **kwargs: Any) -> Any:

@@ -32,6 +32,9 @@ class Plugin:
         self.curriculum = omni.Curriculum(self.net, settings)
         parameters = {held[0] for owned in parameters_of(model).values() for held in owned.holders}
         self._buffers = [name for name in model.state_dict() if name not in parameters]
+        self._targets = {name: {"low": t.low, "high": t.high, "structure": str(t.structure)}
+                         for name, t in self.net.targets.items()}
+        self._begin = 0  # the batch at which the curriculum begins
         self._prepared = -1  # the last batch that was prepared for
         self._seconds, self._since = 0.0, time.monotonic()
 
@@ -57,11 +60,20 @@ class Plugin:
         with self.net.active(spec):
             yield
 
+    def begin(self, number: int) -> None:
+        """The curriculum begins at this batch: where weights were trained without omni before it.
+
+        Raises:
+            ValueError: nothing of the training is left then.
+        """
+        if number >= self.settings.steps:
+            raise ValueError(f"steps {self.settings.steps}: the checkpoint is of batch {number}; want how many batches the "
+                             "training will have had at its end")
+        self._begin = number
+
     def state_dict(self) -> Dict[str, Any]:
         """Small: the order of the blocks of each weight, and what they are blocks of."""
-        targets = {name: {"low": t.low, "high": t.high, "structure": str(t.structure)}
-                   for name, t in self.net.targets.items()}
-        return {"version": 1, "targets": targets, "buffers": self._buffers, "prepared": self._prepared,
+        return {"targets": self._targets, "buffers": self._buffers, "begin": self._begin, "prepared": self._prepared,
                 "seconds": self._seconds, **self.net.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -70,10 +82,10 @@ class Plugin:
             ValueError: it is of other targets.
         """
         self.net.load_state_dict(state)
-        self._prepared, self._seconds = state["prepared"], state["seconds"]
+        self._begin, self._prepared, self._seconds = state["begin"], state["prepared"], state["seconds"]
 
     def _share(self, number: int) -> float:
-        return min(1.0, max(0, number) / self.settings.steps)
+        return min(1.0, max(0, number - self._begin) / (self.settings.steps - self._begin))
 
 
 _attached: Plugin | None = None
@@ -94,12 +106,17 @@ def attach(
     Args:
         config: as for `--omni-config`.
         checkpoints: what the host's load_checkpoint_if_available returned, if it did.
+
+    Raises:
+        ValueError: the patterns of `config` do not fit the model, or no batch of its `steps` is left.
     """
     global _attached
     _attached = Plugin(model, read_settings(config) if isinstance(config, str) else config)
     if checkpoints and KEY in checkpoints:
         _attached.load_state_dict(checkpoints[KEY])
         params[KEY] = checkpoints[KEY]
+    else:
+        _attached.begin(params["batch_idx_train"])
     return _attached
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from omni import Plan, Range
 
@@ -19,7 +19,8 @@ class Settings(Plan):
 
     Attributes:
         targets: {regular expression of parameter names: {low, high, structure}}, see `omni.Range`.
-        steps: batches of the whole training (the host's batch_idx_train at its end): what shares are of.
+        steps: batches of the whole training (the host's batch_idx_train at its end). Shares are of these; of what is
+            left of them where the training goes on from a checkpoint that was trained without omni.
         gradient, dropout, seed: of `omni.Supernet`.
         validate: sparsities at which the dev sets are seen beside the dense network; one costs what the host's own
             validation costs.
@@ -90,6 +91,12 @@ def read_settings(name: str, changes: List[str] = ()) -> Settings:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return settings
+
+
+def split_arguments(arguments: List[str]) -> Tuple[List[str], List[str]]:
+    """A command line's own part, and the recipe's, which stands after the first "--"."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:cut], arguments[cut + 1 :]
 
 
 def _parse(text: str, where: str) -> Any:

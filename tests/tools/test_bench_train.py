@@ -50,8 +50,8 @@ def test_it_reports_what_it_measured(small, tmp_path, monkeypatch, capsys):
         parts = {name: value for name, value in row["percent"].items() if name != "data"}
         assert sum(parts.values()) == pytest.approx(100)
         assert min(parts[name] for name in ("encoder", "loss", "backward", "optimizer")) > 0
-    dense, omni = found["rows"][:2]
-    assert omni["percent"]["masks"] > 0 and dense["percent"]["masks"] >= 0  # which is more, a busy machine may turn round
+    omni = found["rows"][1]
+    assert omni["percent"]["masks"] > 0
     assert found["audio_seconds_per_step"] == pytest.approx(2 * 12.3, rel=0.1)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2 + len(found["rows"]) + len(bench_train.losses_here())

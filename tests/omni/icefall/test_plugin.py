@@ -56,6 +56,29 @@ def test_the_smallest_may_come_first():
     assert zeros[-1] < 0.1  # ... and grows back
 
 
+@pytest.mark.parametrize("first", ["largest", "smallest"])
+def test_on_weights_that_were_trained_without_omni_the_curriculum_begins_anew(first):
+    settings = Settings(**{**SETTINGS, "steps": 40}, dense_until=0.2, grow_until=0.6, first=first, refresh_every=1,
+                        grow_from=0.0, p_max=0.0, p_min=1.0)
+    model, params = build(Mlp), {"batch_idx_train": 30}  # beyond 0.6 of the whole training
+    plugin = omni.icefall.attach(model, params, settings)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    zeros = [step(params, model, optimizer) for _ in range(5)]
+    assert zeros[0] == 0.0 and 0.0 < zeros[3] < zeros[4] < 0.75  # 10 batches are left: 1 dense, pruned by the sixth
+    again = build(Mlp)
+    again.load_state_dict(model.state_dict())
+    copied = {"batch_idx_train": 35}
+    omni.icefall.attach(again, copied, settings, {"omni": params["omni"]})
+    other = torch.optim.SGD(again.parameters(), 1e-3)
+    resumed = [step(copied, again, other) for _ in range(5)]
+    assert resumed == [step(params, model, optimizer, plugin.step) for _ in range(5)]
+
+
+def test_a_checkpoint_beyond_the_end_is_told():
+    with pytest.raises(ValueError, match="steps 20: the checkpoint is of batch 20"):
+        omni.icefall.attach(build(Mlp), {"batch_idx_train": 20}, Settings(**SETTINGS))
+
+
 def test_a_step_without_a_supernet_says_what_is_missing(monkeypatch):
     monkeypatch.setattr("omni.icefall.plugin._attached", None)
     with pytest.raises(RuntimeError, match="attach"), omni.icefall.step({"batch_idx_train": 1}):
