@@ -38,7 +38,8 @@ python=$(tools/setup_env.sh --stack k2)
 # ---- what icefall needs beside the environment -----------------------------------------------------------------
 site=$work/site
 if [ ! -f "$site/.done" ]; then
-  "$python" -m pip install -q --no-deps --target "$site" pypinyin==0.50.0 dill >"$work/pip.log" 2>&1 || fail "pip: $(tail -n 1 "$work/pip.log")"
+  "$python" -m pip install -q --no-deps --target "$site" pypinyin==0.50.0 dill==0.3.9 \
+    onnx==1.16.2 onnxruntime==1.18.1 sympy==1.12 mpmath==1.3.0 flatbuffers==24.3.25 >"$work/pip.log" 2>&1 || fail "pip: $(tail -n 1 "$work/pip.log")"
   touch "$site/.done"
 fi
 export PYTHONPATH=$root:$icefall:$site OMP_NUM_THREADS=1
@@ -56,7 +57,7 @@ cd "$root"
 # ---- a corpus under the names that icefall expects -------------------------------------------------------------
 data=$work/data
 ./run.sh --python "$python" --corpus codes --mini-scale 0.5 --stage 0 --stop-stage 2 --data-dir "$data" \
-  --download-dir "$work/download" --exp-dir "$work/prepare" >"$work/prepare.log" 2>&1 || fail "no corpus: $work/prepare.log"
+  --download-dir "$work/download" --exp-dir "$work/prepare" >"$work/prepare.log" 2>&1 || fail "no corpus: $(tail -n 1 "$work/prepare.log"); all of it: $work/prepare.log"
 fbank=$work/fbank
 mkdir -p "$fbank"
 for name in dev-clean dev-other test-clean test-other; do  # the first 100 utterances are enough here
@@ -113,14 +114,19 @@ for recipe in $recipes; do
   for system in supernet dense; do
     "$python" -m omni.sweep --checkpoint "$out/$system/epoch-$epochs.pt" --since "$out/$system/epoch-$((epochs - 1)).pt" \
       --sparsities "$sparsities" --decode "$recipe/decode.py" --out "$out/sweep-$system" -- \
-      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
+      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/decode.log"); all of it: $out/decode.log"
   done
   "$python" "$recipe/decode.py" "${common[@]}" "${sizes[@]}" "${decoding[@]}" --exp-dir "$out/supernet" \
-    --epoch "$epochs" --avg 1 --use-averaged-model 1 >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
+    --epoch "$epochs" --avg 1 --use-averaged-model 1 >>"$out/decode.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/decode.log"); all of it: $out/decode.log"
   if [ -f "$recipe/streaming_decode.py" ] && [ "$recipe" = zipformer ]; then
     "$python" -m omni.sweep --checkpoint "$out/supernet/epoch-$epochs.pt" --since "$out/supernet/epoch-$((epochs - 1)).pt" \
       --sparsities "$sparsities" --decode "$recipe/streaming_decode.py" --out "$out/sweep-streaming" -- \
-      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $out/decode.log"
+      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/decode.log"); all of it: $out/decode.log"
+    for script in export.py export-onnx-streaming.py; do
+      "$python" "$recipe/$script" --exp-dir "$out/sweep-supernet/sparsity-0.7" --epoch 9999 --avg 1 --use-averaged-model 0 \
+        --tokens "$(dirname "$bpe")/tokens.txt" "${sizes[@]}" "${decoding[@]}" $([ $script != export.py ] || echo --jit 1) \
+        >>"$out/export.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/export.log"); all of it: $out/export.log"
+    done
   fi
   "$python" "$root/tools/check_icefall.py" trained "$recipe" "$out" "$epochs" "$vocab" "${sizes[@]}" || missed=1
 done
