@@ -44,23 +44,25 @@ def load(path: Path) -> Dict[str, Any]:
 def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tensor]:
     """The mean of the weights over the batches after `start` up to `end`, from the running averages of the two.
 
-    As icefall's --use-averaged-model 1: (average at the end x batches - average at the start x batches) / batches between.
+    What icefall's --use-averaged-model 1 loads, bit for bit (icefall.checkpoint.average_checkpoints_with_averaged_model),
+    so that the whole network decodes to the same words. Running averages are of the last multiple of `average_period`.
 
     Raises:
         ValueError: there is no running average, or the order is wrong.
     """
     if "model_avg" not in end or "model_avg" not in start:
         raise ValueError("no running average (model_avg) in one of the checkpoints")
-    last, first = end["batch_idx_train"], start["batch_idx_train"]
+    period = start["average_period"]
+    last, first = (found["batch_idx_train"] // period * period for found in (end, start))
     if last <= first:
-        raise ValueError(f"--since is of batch {first}, --checkpoint of batch {last}: want an earlier one")
+        raise ValueError(f"--since is of batch {start['batch_idx_train']}, --checkpoint of batch {end['batch_idx_train']}: "
+                         f"want an earlier one, by {period} batches (average_period) or more")
+    share = last / (last - first)  # of the average at the end, in units of what lies between; the start's is 1 - share
     mean = {}
     for name, value in end["model_avg"].items():
         if value.is_floating_point():
-            whole = value.double() * last - start["model_avg"][name].double() * first
-            mean[name] = (whole / (last - first)).to(end["model"][name].dtype)
-        else:
-            mean[name] = end["model"][name]
+            value = (value + start["model_avg"][name] * ((1 - share) / share)) * share
+        mean[name] = value.to(end["model"][name].dtype)
     return mean
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import omni
+from omni.bake import averaged
 
 HOST = Path(__file__).parent / "host"
 ROOT = Path(__file__).parents[3]
@@ -162,6 +163,15 @@ def test_an_average_between_two_checkpoints(trained, tmp_path):
         if value.is_floating_point():
             wanted = 2 * last["model_avg"][name].double() - first["model_avg"][name].double()
             assert torch.allclose(value.double(), wanted, atol=1e-6), name
+
+
+def test_an_average_is_between_multiples_of_its_period():
+    end = {"batch_idx_train": 209, "average_period": 10, "model": {"x": torch.zeros(1), "n": torch.tensor(9)},
+           "model_avg": {"x": torch.tensor([5.0]), "n": torch.tensor(8)}}
+    start = {**end, "batch_idx_train": 101, "model_avg": {"x": torch.tensor([3.0]), "n": torch.tensor(1)}}
+    assert averaged(end, start) == {"x": torch.tensor([7.0]), "n": torch.tensor(8)}  # (200 x 5 - 100 x 3) / 100
+    with pytest.raises(ValueError, match="--since is of batch 101, --checkpoint of batch 109: want an earlier one"):
+        averaged({**end, "batch_idx_train": 109}, start)
 
 
 def test_a_sweep_makes_a_report(trained, tmp_path):
