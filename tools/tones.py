@@ -19,7 +19,7 @@ RATE = 16000
 WORDS = ("ALFA", "BRAVO", "DELTA", "ECHO", "GOLF", "HOTEL", "INDIA", "KILO", "LIMA", "MIKE", "OSCAR", "PAPA", "ROMEO",
          "SIERRA", "TANGO", "ZULU")
 CHORDS = tuple((300 + 90 * n, 1100 + 260 * ((3 * n) % 8), 3300 + 350 * ((5 * n) % 8)) for n in range(8))  # Hz
-SETS = {"train-clean-100": 0.01, "dev-clean": 0.01, "dev-other": 0.08, "test-clean": 0.01, "test-other": 0.08}  # noise
+SETS = {"train-clean-100": 0.01, "dev-clean": 0.01, "dev-other": 0.03, "test-clean": 0.01, "test-other": 0.03}  # noise
 
 
 def utterance(words: list, pitch: float, tempo: float, noise: float, draw: random.Random) -> np.ndarray:
