@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.fbank import SAMPLING_RATE
 from local.fbank_shards import CutsToStore
-from omni.atomic import atomic
+from tools.atomic import atomic
 from tools.errors import UserError
 
 if TYPE_CHECKING:

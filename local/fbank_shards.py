@@ -28,7 +28,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
-from omni.atomic import atomic, write_json, write_text
+from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError
 
 if TYPE_CHECKING:

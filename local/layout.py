@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local.mini.designs import DESIGNS
-from omni.atomic import write_text
+from tools.atomic import write_text
 from tools.errors import UserError, is_full_disk
 
 KINDS = ("train", "dev", "test")

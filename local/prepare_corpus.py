@@ -19,7 +19,7 @@ from pathlib import Path
 from local.check_audio import Problem, chapters, check_all
 from local.layout import fingerprint, locate
 from local.mini.designs import DESIGNS
-from omni.atomic import atomic, write_json, write_text
+from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
 
 CORPORA = (*DESIGNS, "mini_librispeech", "librispeech")

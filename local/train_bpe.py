@@ -21,7 +21,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from omni.atomic import atomic, write_json, write_text
+from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
 
 SPECIAL = ("<blk>", "<sos/eos>", "<unk>")  # ids 0, 1, 2: icefall's decoders count on them

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, then renamed. This is what makes kill -9 harmless."""
+"""Files that are whole or absent. (The recipe has tools/atomic.py, which loads no torch.)"""
 
 from __future__ import annotations
 
@@ -11,32 +11,19 @@ from typing import Any, Iterator
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` with the same suffixes; renames it on success, removes it on an exception.
-
-    The temporary name is fixed (`.tmp-<name>`), so what a killed process left is overwritten by the next try. Writers
-    that work at the same time must not share a target.
-    """
+    """Yields a path beside `path`; what is written there is renamed to `path` at the end, and removed on an exception."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".tmp-{path.name}")  # the suffixes stay last: writers choose a format by them
+    beside = path.with_name(f".tmp-{path.name}")
     try:
         yield beside
-        with open(beside, "rb") as file:  # a rename may reach the disk before the data does
-            os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException as error:
+    except BaseException:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            error.filename = str(path)  # a full disk is told with the file that did not fit
         raise
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` (UTF-8) to `path`, whole or not at all."""
-    with atomic(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes `value` as indented JSON to `path`, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Writes `value` as indented JSON, whole or not at all."""
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict
 import torch
 
 from egs.librispeech.omni_sparsity.backend import loss_backend
-from omni.atomic import write_json
+from tools.atomic import write_json
 from tools.errors import UserError, cli
 
 SHAPES = {  # batch, symbols, encoder frames, vocabulary, joiner dimension, prune range, topology

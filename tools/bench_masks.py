@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 import omni
-from omni.atomic import write_json
+from tools.atomic import write_json
 from tools.errors import UserError, cli
 
 # What must hold on two threads of a CPU: name -> (unit, most or least, bound).

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 from egs.librispeech.omni_sparsity.config import Config, add_config_arguments, load_config
-from omni.atomic import write_json
+from tools.atomic import write_json
 from tools.errors import UserError, cli
 
 PARTS = ("data", "masks", "encoder", "loss", "backward", "optimizer", "other")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from egs.librispeech.omni_sparsity.config import Config, add_config_arguments, load_config
-from omni.atomic import write_json
+from tools.atomic import write_json
 from tools.bench_train import KINDS, losses_here, measure, peak_of
 from tools.errors import UserError, cli
 

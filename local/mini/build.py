@@ -14,7 +14,7 @@ from typing import Callable, Iterator
 from local.mini.designs import DESIGNS, Design
 from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
-from omni.atomic import write_json, write_text
+from tools.atomic import write_json, write_text
 from tools.errors import UserError, is_full_disk
 
 VERSION = 1  # raise it with any change of what is synthesised: a corpus of another version is not continued
@@ -112,10 +112,10 @@ def _quietly_full(function: Callable, arguments: tuple) -> None:
 def _run(tasks: list[Task], jobs: int) -> None:
     """Runs each task in a fresh process, `jobs` at a time.
 
-    A fork server that has loaded this code, and torch behind it, but never eSpeak NG gives each the same clean start at once.
+    A fork server that has loaded this code but never eSpeak NG gives each the same clean start at once.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["local.mini.build", "local.mini.speaker", "soundfile"])
+    context.set_forkserver_preload(["local.mini.speaker", "soundfile"])
 
     for _ in progress(_finished(context, tasks, jobs), total=len(tasks), what="speakers"):
         pass

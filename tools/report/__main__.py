@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from omni.atomic import atomic, write_json, write_text
+from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
 
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from omni.atomic import write_json, write_text
+from tools.atomic import write_json, write_text
 from tools.errors import UserError, cli
 from tools.report import bootstrap, results
 from tools.reproduce.condition import Condition, Job, jobs

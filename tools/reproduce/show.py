@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from omni.atomic import atomic
+from tools.atomic import atomic
 from tools.report.bootstrap import LEVEL, RESAMPLES
 from tools.report.table import is_test
 

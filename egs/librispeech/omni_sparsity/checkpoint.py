@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import omni
-from omni.atomic import atomic
+from tools.atomic import atomic
 from tools.errors import UserError
 
 from .model import Transducer

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Dict
 
-from omni.atomic import write_json
+from tools.atomic import write_json
 from tools.errors import UserError, cli
 
 from .config import add_config_arguments, load_config

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import kaldialign
 
-from omni.atomic import write_text
+from tools.atomic import write_text
 from tools.errors import UserError
 
 Words = Sequence[str]

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from omni.atomic import atomic, write_json
+from tools.atomic import atomic, write_json
 from tools.errors import UserError, cli
 
 from .config import Config, Model, add_config_arguments, load_config, parse_sparsities

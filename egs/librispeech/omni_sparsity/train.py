@@ -39,7 +39,7 @@ def keep_config(exp_dir: Path, config: Config) -> None:
     Raises:
         UserError: the experiment was begun with another configuration.
     """
-    from omni.atomic import write_text
+    from tools.atomic import write_text
 
     path = exp_dir / "config.yaml"
     text = config.to_yaml()
