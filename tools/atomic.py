@@ -26,7 +26,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
+        if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk is told with the file that did not fit
         raise
 

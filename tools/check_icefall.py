@@ -21,7 +21,6 @@ import omni
 from omni.icefall import read_settings
 from omni.icefall.host import MODEL_FUNCTIONS
 
-
 LEAST = 0.9  # of the encoder's parameters
 
 

@@ -12,7 +12,8 @@ fail() { echo "error: $*" >&2; exit 2; }
 icefall=${1:-}
 [ -n "$icefall" ] || fail "want the folder of an icefall checkout: tools/check_icefall.sh ICEFALL_DIR"
 shift
-recipes="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
+known="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
+recipes=$known
 work=$root/exp/icefall
 epochs=3
 coverage=
@@ -28,6 +29,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 [[ $epochs =~ ^[0-9]+$ ]] && [ "$epochs" -ge 3 ] || fail "--epochs $epochs: want at least 3"
+for recipe in $recipes; do
+  case " $known " in *" $recipe "*) ;; *) fail "--recipes $recipe: this check has toy sizes for ${known// /, }" ;; esac
+done
 [ -d "$icefall/egs/librispeech/ASR" ] || fail "$icefall/egs/librispeech/ASR: no such folder; want a checkout of icefall"
 icefall=$(cd "$icefall" && pwd)
 mkdir -p "$work"
@@ -44,29 +48,29 @@ if [ ! -f "$site/.done" ]; then
 fi
 export PYTHONPATH=$root:$icefall:$site OMP_NUM_THREADS=1
 
-# ---- coverage --------------------------------------------------------------------------------------------------
-cd "$icefall/egs/librispeech/ASR"
-missed=0
-for settings in "$root"/omni/icefall/conf/*.yaml; do
-  recipe=$(basename "$settings" .yaml)
-  "$python" "$root/tools/check_icefall.py" coverage "$recipe" 2>"$work/coverage.log" || { missed=1; tail -n 1 "$work/coverage.log"; }
-done
-[ -z "$coverage" ] || exit "$missed"
-cd "$root"
+if [ -n "$coverage" ]; then
+  cd "$icefall/egs/librispeech/ASR"
+  missed=0
+  for settings in "$root"/omni/icefall/conf/*.yaml; do
+    recipe=$(basename "$settings" .yaml)
+    "$python" "$root/tools/check_icefall.py" coverage "$recipe" 2>"$work/coverage.log" || { missed=1; tail -n 1 "$work/coverage.log"; }
+  done
+  exit "$missed"
+fi
 
 # ---- a corpus of tones, which is learnt soon -------------------------------------------------------------------
 data=$work/data
+vocab=40
 if [ ! -f "$work/tones/.done" ]; then
   "$python" tools/tones.py "$work/tones" && touch "$work/tones/.done"
 fi
-./run.sh --python "$python" --corpus librispeech --config egs/librispeech/omni_sparsity/conf/codes.yaml --set model.vocab_size=40 \
+./run.sh --python "$python" --corpus librispeech --config egs/librispeech/omni_sparsity/conf/codes.yaml --set "model.vocab_size=$vocab" \
   --stage 0 --stop-stage 2 --data-dir "$data" --download-dir "$work/tones" --exp-dir "$work/prepare" >"$work/prepare.log" 2>&1 ||
   fail "no corpus: $(tail -n 1 "$work/prepare.log"); all of it: $work/prepare.log"
-bpe=$(ls "$data"/lang_bpe_*/bpe.model)
-vocab=$("$python" -c 'import sentencepiece as s, sys; print(s.SentencePieceProcessor(model_file=sys.argv[1]).get_piece_size())' "$bpe")
+lang=$data/lang_bpe_$vocab
 
 # ---- toy sizes -------------------------------------------------------------------------------------------------
-common=(--bpe-model "$bpe" --manifest-dir "$data/fbank" --max-duration 25 --num-workers 1)
+common=(--bpe-model "$lang/bpe.model" --manifest-dir "$data/fbank" --max-duration 25 --num-workers 1)
 batches=365 # of an epoch, about
 training=(--full-libri 0 --enable-musan 0 --enable-spec-aug 0 --num-buckets 5 --average-period 20 --save-every-n 100000 --tensorboard 0)
 sizes_of() {
@@ -81,7 +85,6 @@ sizes_of() {
         --decoder-dim 96 --joiner-dim 96 ;;
     pruned_stateless_emformer_rnnt2)
       echo --num-encoder-layers 4 --attention-dim 96 --nhead 4 --dim-feedforward 192 --left-context-length 64 ;;
-    *) fail "recipe $1: this check has toy sizes for zipformer, pruned_transducer_stateless7_streaming, pruned_stateless_emformer_rnnt2" ;;
   esac
 }
 learning_of() {  # what leads a toy model off the plateau where it says blank alone
@@ -95,42 +98,45 @@ decoding_of() {
 }
 
 # ---- one recipe after the other --------------------------------------------------------------------------------
+logged() {  # LOG COMMAND...
+  local log=$out/$1.log
+  shift
+  "$@" >>"$log" 2>&1 || fail "$recipe: $(tail -n 1 "$log"); all of it: $log"
+}
+train_of() {  # NAME EPOCHS MORE...
+  local exp=$out/$1 last=$2 start=1
+  shift 2
+  while [ -f "$exp/epoch-$start.pt" ]; do start=$((start + 1)); done
+  [ "$start" -le "$last" ] || return 0
+  logged train "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" --set "steps=$((epochs * batches))" \
+    --set dense_until=0.5 --set grow_until=0.7 --set "validate=[0.7]" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" \
+    "${learning[@]}" --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start"
+}
+sweep_of() {  # SYSTEM SCRIPT OUT
+  logged decode "$python" -m omni.sweep --checkpoint "$out/$1/epoch-$epochs.pt" --since "$out/$1/epoch-$((epochs - 1)).pt" \
+    --sparsities "$sparsities" --decode "$recipe/$2" --out "$out/$3" -- "${common[@]}" "${sizes[@]}" "${decoding[@]}"
+}
 cd "$icefall/egs/librispeech/ASR"
+missed=0
 for recipe in $recipes; do
   out=$work/$recipe
   mkdir -p "$out"
   read -ra sizes <<<"$(sizes_of "$recipe")"
   read -ra learning <<<"$(learning_of "$recipe")"
   read -ra decoding <<<"$(decoding_of "$recipe")"
-  train_of() {  # NAME EPOCHS MORE...
-    local exp=$out/$1 last=$2
-    shift 2
-    local start=1
-    while [ -f "$exp/epoch-$start.pt" ]; do start=$((start + 1)); done
-    [ "$start" -le "$last" ] || return 0
-    "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" --set "steps=$((epochs * batches))" --set dense_until=0.5 \
-      --set grow_until=0.7 --set "validate=[0.7]" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" "${learning[@]}" --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start" \
-      >>"$out/train.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/train.log"); all of it: $out/train.log"
-  }
   echo "== $recipe: training, stopped after epoch 2, resumed to $epochs"
   train_of supernet 2
   train_of supernet "$epochs"
   train_of dense "$epochs" --set sampling=dense
-  for system in supernet dense; do
-    "$python" -m omni.sweep --checkpoint "$out/$system/epoch-$epochs.pt" --since "$out/$system/epoch-$((epochs - 1)).pt" \
-      --sparsities "$sparsities" --decode "$recipe/decode.py" --out "$out/sweep-$system" -- \
-      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/decode.log"); all of it: $out/decode.log"
-  done
-  "$python" "$recipe/decode.py" "${common[@]}" "${sizes[@]}" "${decoding[@]}" --exp-dir "$out/supernet" \
-    --epoch "$epochs" --avg 1 --use-averaged-model 1 >>"$out/decode.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/decode.log"); all of it: $out/decode.log"
-  if [ -f "$recipe/streaming_decode.py" ] && [ "$recipe" = zipformer ]; then
-    "$python" -m omni.sweep --checkpoint "$out/supernet/epoch-$epochs.pt" --since "$out/supernet/epoch-$((epochs - 1)).pt" \
-      --sparsities "$sparsities" --decode "$recipe/streaming_decode.py" --out "$out/sweep-streaming" -- \
-      "${common[@]}" "${sizes[@]}" "${decoding[@]}" >>"$out/decode.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/decode.log"); all of it: $out/decode.log"
-    for script in export.py export-onnx-streaming.py; do
-      "$python" "$recipe/$script" --exp-dir "$out/sweep-supernet/sparsity-0.7" --epoch 9999 --avg 1 --use-averaged-model 0 \
-        --tokens "$(dirname "$bpe")/tokens.txt" "${sizes[@]}" "${decoding[@]}" $([ $script != export.py ] || echo --jit 1) \
-        >>"$out/export.log" 2>&1 || fail "$recipe: $(tail -n 1 "$out/export.log"); all of it: $out/export.log"
+  sweep_of supernet decode.py sweep-supernet
+  sweep_of dense decode.py sweep-dense
+  logged decode "$python" "$recipe/decode.py" "${common[@]}" "${sizes[@]}" "${decoding[@]}" --exp-dir "$out/supernet" \
+    --epoch "$epochs" --avg 1 --use-averaged-model 1
+  if [ "$recipe" = zipformer ]; then
+    sweep_of supernet streaming_decode.py sweep-streaming
+    for script in "export.py --jit 1" export-onnx-streaming.py; do
+      logged export "$python" "$recipe"/$script --exp-dir "$out/sweep-supernet/sparsity-0.7" --epoch 9999 --avg 1 \
+        --use-averaged-model 0 --tokens "$lang/tokens.txt" "${sizes[@]}" "${decoding[@]}"
     done
   fi
   "$python" "$root/tools/check_icefall.py" trained "$recipe" "$out" "$epochs" "$vocab" "${sizes[@]}" || missed=1

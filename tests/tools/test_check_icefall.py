@@ -14,6 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "tools" / "check_icefall.sh"
     ([".", "--epochs", "two"], "--epochs two"),
     ([".", "--epochs", "2"], "want at least 3"),
     ([".", "--depth", "2"], "--depth"),
+    ([".", "--recipes", "zipformer conformer"], "--recipes conformer: this check has toy sizes for zipformer, "),
 ])
 def test_mistakes_end_in_one_line(tmp_path, arguments, word):
     found = subprocess.run([str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True)

@@ -24,6 +24,16 @@ def step(params, model, optimizer, enter=omni.icefall.step):
     return zeros
 
 
+def resume(model, params, settings, steps):
+    """Attaches a copy of `model` that goes on from what `params` holds; -> what its steps dropped, and its weights."""
+    again = build(Mlp)
+    again.load_state_dict(model.state_dict())
+    copied = {"batch_idx_train": params["batch_idx_train"]}
+    omni.icefall.attach(again, copied, settings, {"omni": params["omni"]})
+    optimizer = torch.optim.SGD(again.parameters(), 1e-3)
+    return [step(copied, again, optimizer) for _ in range(steps)], list(again.parameters())
+
+
 def test_three_lines_train_a_supernet_and_go_on_where_it_was_stopped():
     settings = Settings(**SETTINGS, dense_until=0.2, grow_until=0.5, p_max=0.0, p_min=1.0, refresh_every=5)
     model = build(Mlp)
@@ -34,14 +44,9 @@ def test_three_lines_train_a_supernet_and_go_on_where_it_was_stopped():
     assert zeros[:3] == [0.0] * 3 and zeros[-1] == pytest.approx(0.75, abs=0.05) and zeros == sorted(zeros)
     assert params["omni"]["prepared"] == 12 and bool((model.first.weight != 0).all())
 
-    again = build(Mlp)
-    again.load_state_dict(model.state_dict())
-    copied = {"batch_idx_train": 12}
-    omni.icefall.attach(again, copied, settings, {"omni": params["omni"]})
-    other = torch.optim.SGD(again.parameters(), 1e-3)
-    resumed = [step(copied, again, other) for _ in range(8)]
+    resumed, weights = resume(model, params, settings, 8)
     assert resumed == [step(params, model, optimizer, plugin.step) for _ in range(8)]
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), weights))
 
 
 def test_the_smallest_may_come_first():
@@ -65,12 +70,7 @@ def test_on_weights_that_were_trained_without_omni_the_curriculum_begins_anew(fi
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
     zeros = [step(params, model, optimizer) for _ in range(5)]
     assert zeros[0] == 0.0 and 0.0 < zeros[3] < zeros[4] < 0.75  # 10 batches are left: 1 dense, pruned by the sixth
-    again = build(Mlp)
-    again.load_state_dict(model.state_dict())
-    copied = {"batch_idx_train": 35}
-    omni.icefall.attach(again, copied, settings, {"omni": params["omni"]})
-    other = torch.optim.SGD(again.parameters(), 1e-3)
-    resumed = [step(copied, again, other) for _ in range(5)]
+    resumed, _ = resume(model, params, settings, 5)
     assert resumed == [step(params, model, optimizer, plugin.step) for _ in range(5)]
 
 
