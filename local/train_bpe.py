@@ -91,11 +91,14 @@ def train(texts: list[str], vocab_size: int) -> bytes:
 def _refusal(told: str, vocab_size: int) -> str | None:
     """What sentencepiece's complaint about the size means for the user; None: it is about another thing."""
     if found := re.search(r"size too high .*<= (\d+)", told):
-        return f"--vocab-size {vocab_size}: the training text allows at most {found[1]}; give that or less"
+        return (
+            f"--vocab-size {vocab_size}: the training text allows at most {found[1]}; give that or less "
+            "(run.sh: --set model.vocab_size=N)"
+        )
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", told):
         return (
             f"--vocab-size {vocab_size}: the training text has too many different characters for that; "
-            f"give at least {found[1]}"
+            f"give at least {found[1]} (run.sh: --set model.vocab_size=N)"
         )
     return None
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
-#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 3] [--coverage]
+#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs N] [--coverage]
 # ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
 # into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed; a dense training of the same length
 # for comparison; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only
@@ -15,20 +15,22 @@ shift
 known="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
 recipes=$known
 work=$root/exp/icefall
-epochs=3
+given_epochs=
 coverage=
 sparsities="0 0.5 0.7"
 while [ $# -gt 0 ]; do
   case $1 in
     --recipes) recipes=${2:?--recipes wants names of folders}; shift ;;
     --work) work=${2:?--work wants a folder}; shift ;;
-    --epochs) epochs=${2:?--epochs wants a number}; shift ;;
+    --epochs) given_epochs=${2:?--epochs wants a number}; shift ;;
     --coverage) coverage=1 ;;
     *) fail "unknown option $1" ;;
   esac
   shift
 done
-[[ $epochs =~ ^[0-9]+$ ]] && [ "$epochs" -ge 3 ] || fail "--epochs $epochs: want at least 3"
+if [ -n "$given_epochs" ]; then
+  [[ $given_epochs =~ ^[0-9]+$ ]] && [ "$given_epochs" -ge 3 ] || fail "--epochs $given_epochs: want at least 3"
+fi
 for recipe in $recipes; do
   case " $known " in *" $recipe "*) ;; *) fail "--recipes $recipe: this check has toy sizes for ${known// /, }" ;; esac
 done
@@ -72,6 +74,7 @@ lang=$data/lang_bpe_$vocab
 # ---- toy sizes -------------------------------------------------------------------------------------------------
 common=(--bpe-model "$lang/bpe.model" --manifest-dir "$data/fbank" --max-duration 25 --num-workers 1)
 batches=365 # of an epoch, about
+supernet=(--set dense_until=0.5 --set grow_until=0.7 --set "sizes={0.0: 0.3, 0.5: 0.2, 0.7: 0.5}" --set "validate=[0.7]")
 training=(--full-libri 0 --enable-musan 0 --enable-spec-aug 0 --num-buckets 5 --average-period 20 --save-every-n 100000 --tensorboard 0)
 sizes_of() {
   case $1 in
@@ -93,6 +96,9 @@ learning_of() {  # what leads a toy model off the plateau where it says blank al
     pruned_stateless_emformer_rnnt2) echo --lr-factor 40 ;;
   esac
 }
+epochs_of() {  # until the supernet is past what a dense training of the same length, cut once, can do
+  case $1 in pruned_stateless_emformer_rnnt2) echo 3 ;; *) echo 5 ;; esac
+}
 decoding_of() {
   case $1 in zipformer) echo --chunk-size 16 --left-context-frames 64 ;; esac
 }
@@ -109,8 +115,8 @@ train_of() {  # NAME EPOCHS MORE...
   while [ -f "$exp/epoch-$start.pt" ]; do start=$((start + 1)); done
   [ "$start" -le "$last" ] || return 0
   logged train "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" --set "steps=$((epochs * batches))" \
-    --set dense_until=0.5 --set grow_until=0.7 --set "validate=[0.7]" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" \
-    "${learning[@]}" --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start"
+    "${supernet[@]}" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" "${learning[@]}" \
+    --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start"
 }
 sweep_of() {  # SYSTEM SCRIPT OUT
   logged decode "$python" -m omni.sweep --checkpoint "$out/$1/epoch-$epochs.pt" --since "$out/$1/epoch-$((epochs - 1)).pt" \
@@ -124,6 +130,7 @@ for recipe in $recipes; do
   read -ra sizes <<<"$(sizes_of "$recipe")"
   read -ra learning <<<"$(learning_of "$recipe")"
   read -ra decoding <<<"$(decoding_of "$recipe")"
+  epochs=${given_epochs:-$(epochs_of "$recipe")}
   echo "== $recipe: training, stopped after epoch 2, resumed to $epochs"
   train_of supernet 2
   train_of supernet "$epochs"
