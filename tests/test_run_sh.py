@@ -116,7 +116,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stag
 
 def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     here = [*folders(tmp_path), *TOY]
-    run("--corpus", "codes", *here, "--set", "model.vocab_size=40", "--stop-stage", "3")
+    run("--corpus", "codes", *here, "--max-duration", "6", "--set", "model.vocab_size=40", "--stop-stage", "3")
     assert json.loads((tmp_path / "download/mini.json").read_text())["corpus"] == "codes"
     said = {word for path in tmp_path.glob("download/*/*/*/*.trans.txt") for line in path.read_text().splitlines()
             for word in line.split()[1:]}
