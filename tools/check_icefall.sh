@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
-#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs N] [--coverage]
+#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 5] [--coverage]
 # ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
 # into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed; a dense training of the same length
 # for comparison; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only
@@ -15,22 +15,20 @@ shift
 known="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
 recipes=$known
 work=$root/exp/icefall
-given_epochs=
+epochs=5
 coverage=
 sparsities="0 0.5 0.7"
 while [ $# -gt 0 ]; do
   case $1 in
     --recipes) recipes=${2:?--recipes wants names of folders}; shift ;;
     --work) work=${2:?--work wants a folder}; shift ;;
-    --epochs) given_epochs=${2:?--epochs wants a number}; shift ;;
+    --epochs) epochs=${2:?--epochs wants a number}; shift ;;
     --coverage) coverage=1 ;;
     *) fail "unknown option $1" ;;
   esac
   shift
 done
-if [ -n "$given_epochs" ]; then
-  [[ $given_epochs =~ ^[0-9]+$ ]] && [ "$given_epochs" -ge 3 ] || fail "--epochs $given_epochs: want at least 3"
-fi
+[[ $epochs =~ ^[0-9]+$ ]] && [ "$epochs" -ge 3 ] || fail "--epochs $epochs: want at least 3"
 for recipe in $recipes; do
   case " $known " in *" $recipe "*) ;; *) fail "--recipes $recipe: this check has toy sizes for ${known// /, }" ;; esac
 done
@@ -96,9 +94,6 @@ learning_of() {  # what leads a toy model off the plateau where it says blank al
     pruned_stateless_emformer_rnnt2) echo --lr-factor 40 ;;
   esac
 }
-epochs_of() {  # until the supernet is past what a dense training of the same length, cut once, can do
-  case $1 in pruned_stateless_emformer_rnnt2) echo 3 ;; *) echo 5 ;; esac
-}
 decoding_of() {
   case $1 in zipformer) echo --chunk-size 16 --left-context-frames 64 ;; esac
 }
@@ -130,7 +125,6 @@ for recipe in $recipes; do
   read -ra sizes <<<"$(sizes_of "$recipe")"
   read -ra learning <<<"$(learning_of "$recipe")"
   read -ra decoding <<<"$(decoding_of "$recipe")"
-  epochs=${given_epochs:-$(epochs_of "$recipe")}
   echo "== $recipe: training, stopped after epoch 2, resumed to $epochs"
   train_of supernet 2
   train_of supernet "$epochs"

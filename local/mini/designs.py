@@ -27,7 +27,7 @@ class Design:
 
 # `codes` is to compare trainings with. Any word may follow any other, so that its errors are those of hearing: which words
 # a model guesses from their neighbours, in combinations that it never saw, differs from one training to the next by more
-# than trainings differ. One command of each voice, so that a model can be trained within minutes until it gains no more.
+# than trainings differ. One command of each voice, so that a model can see it many times within minutes.
 DESIGNS = {design.name: design for design in (
     Design("mini", tuple(name for name in TEMPLATES if name != "codes"), 28800, 1270, 0.2),
     Design("codes", ("codes",), 300, 2400, 0.0),
