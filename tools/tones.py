@@ -19,7 +19,8 @@ RATE = 16000
 WORDS = ("ALFA", "BRAVO", "DELTA", "ECHO", "GOLF", "HOTEL", "INDIA", "KILO", "LIMA", "MIKE", "OSCAR", "PAPA", "ROMEO",
          "SIERRA", "TANGO", "ZULU")
 CHORDS = tuple((300 + 90 * n, 1100 + 260 * ((3 * n) % 8), 3300 + 350 * ((5 * n) % 8)) for n in range(8))  # Hz
-SETS = {"train-clean-100": 0.01, "dev-clean": 0.01, "dev-other": 0.03, "test-clean": 0.01, "test-other": 0.03}  # noise
+NOISE = {"train-clean-100": (0.0, 0.04), "dev-clean": (0.01, 0.01), "dev-other": (0.03, 0.03), "test-clean": (0.01, 0.01),
+         "test-other": (0.03, 0.03)}  # from and to, beside tones of 0.1
 
 
 def utterance(words: list, pitch: float, tempo: float, noise: float, draw: random.Random) -> np.ndarray:
@@ -40,11 +41,11 @@ def utterance(words: list, pitch: float, tempo: float, noise: float, draw: rando
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--utterances", type=int, default=1500, help="for training; a fifteenth in each other set")
+    parser.add_argument("--utterances", type=int, default=1500, help="for training; a tenth in each other set")
     args = parser.parse_args()
-    for place, (name, noise) in enumerate(SETS.items()):
+    for place, (name, noise) in enumerate(NOISE.items()):
         draw = random.Random(place)
-        count = args.utterances if name.startswith("train") else args.utterances // 15
+        count = args.utterances if name.startswith("train") else args.utterances // 10
         for number in range(0, count, 50):
             speaker = 1000 * (place + 1) + number // 50
             pitch, tempo = draw.uniform(0.85, 1.2), draw.uniform(0.8, 1.3)
@@ -53,7 +54,7 @@ def main() -> None:
             lines = []
             for index in range(min(50, count - number)):
                 words = draw.choices(WORDS, k=draw.randint(3, 7))
-                samples = utterance(words, pitch, tempo, noise, draw)
+                samples = utterance(words, pitch, tempo, draw.uniform(*noise), draw)
                 soundfile.write(chapter / f"{speaker}-1-{index:04d}.flac", samples, RATE)
                 lines.append(f"{speaker}-1-{index:04d} {' '.join(words)}\n")
             (chapter / f"{speaker}-1.trans.txt").write_text("".join(lines), encoding="utf-8")

@@ -10,8 +10,8 @@ def test_stage_0_takes_it(tmp_path, monkeypatch):
     for folder in ("one", "other"):
         monkeypatch.setattr("sys.argv", ["tones", str(tmp_path / folder), "--utterances", "60"])
         tones.main()
-    found = {name: sorted((tmp_path / "one" / "LibriSpeech" / name).rglob("*.flac")) for name in tones.SETS}
-    assert [len(files) for files in found.values()] == [60, 4, 4, 4, 4]
+    found = {name: sorted((tmp_path / "one" / "LibriSpeech" / name).rglob("*.flac")) for name in tones.NOISE}
+    assert [len(files) for files in found.values()] == [60, 6, 6, 6, 6]
     for path in found["train-clean-100"]:
         samples, rate = soundfile.read(path)
         assert rate == 16000 and 0.5 < len(samples) / rate < 4.0 and 0.05 < abs(samples).max() < 1.0
