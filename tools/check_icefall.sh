@@ -2,9 +2,9 @@
 # omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
 #   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 3] [--coverage]
 # ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
-# into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed; a dense training of the same length
-# for comparison; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only
-# count what the settings that ship prune of each recipe's encoder, of all six recipes; minutes.
+# into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed, and beside it a dense model for as
+# long; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only count what
+# the settings that ship prune of each recipe's encoder, of all six recipes; minutes.
 set -eou pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -70,11 +70,11 @@ fi
 lang=$data/lang_bpe_$vocab
 
 # ---- toy sizes -------------------------------------------------------------------------------------------------
-common=(--bpe-model "$lang/bpe.model" --manifest-dir "$data/fbank" --max-duration 25 --num-workers 1)
-batches=467 # of an epoch, about
-# The three sizes that are baked, 0.7 above all: in this many epochs sub-networks of random sizes do not learn enough to be
-# compared, and a toy model, zipformer most, hardly suffers from being cut once.
-supernet=(--set dense_until=0.3 --set grow_until=0.5 --set "sizes={0.0: 0.2, 0.5: 0.2, 0.7: 0.6}" --set "validate=[0.7]")
+common=(--bpe-model "$lang/bpe.model" --manifest-dir "$data/fbank" --max-duration 15 --num-workers 1)
+batches=780 # of an epoch, about
+# The three sizes that are baked, 0.7 above all, after a dense share that is long enough to have learnt the words: pruned before
+# that, a toy model does not catch up.
+supernet=(--set dense_until=0.6 --set grow_until=0.7 --set "sizes={0.0: 0.2, 0.5: 0.2, 0.7: 0.6}" --set "validate=[0.7]")
 training=(--full-libri 0 --enable-musan 0 --enable-spec-aug 0 --num-buckets 5 --average-period 20 --save-every-n 100000 --tensorboard 0)
 sizes_of() {
   case $1 in
@@ -111,8 +111,8 @@ train_of() {  # NAME EPOCHS MORE...
   shift 2
   while [ -f "$exp/epoch-$start.pt" ]; do start=$((start + 1)); done
   [ "$start" -le "$last" ] || return 0
-  logged train "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" --set "steps=$((epochs * batches))" \
-    "${supernet[@]}" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" "${learning[@]}" \
+  logged "train-${exp##*/}" "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" \
+    --set "steps=$((epochs * batches))" "${supernet[@]}" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" "${learning[@]}" \
     --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start"
 }
 sweep_of() {  # SYSTEM SCRIPT OUT
@@ -127,10 +127,12 @@ for recipe in $recipes; do
   read -ra sizes <<<"$(sizes_of "$recipe")"
   read -ra learning <<<"$(learning_of "$recipe")"
   read -ra decoding <<<"$(decoding_of "$recipe")"
-  echo "== $recipe: training, stopped after epoch 2, resumed to $epochs"
-  train_of supernet 2
-  train_of supernet "$epochs"
-  train_of dense "$epochs" --set sampling=dense
+  echo "== $recipe: training, stopped after epoch 2, resumed to $epochs; dense beside it"
+  (train_of supernet 2 && train_of supernet "$epochs") &
+  train_of dense "$epochs" --set sampling=dense &
+  failed=0
+  for training_of in $(jobs -p); do wait "$training_of" || failed=1; done
+  [ "$failed" = 0 ] || exit 2
   sweep_of supernet decode.py sweep-supernet
   sweep_of dense decode.py sweep-dense
   logged decode "$python" "$recipe/decode.py" "${common[@]}" "${sizes[@]}" "${decoding[@]}" --exp-dir "$out/supernet" \
