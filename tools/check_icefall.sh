@@ -128,11 +128,15 @@ for recipe in $recipes; do
   read -ra learning <<<"$(learning_of "$recipe")"
   read -ra decoding <<<"$(decoding_of "$recipe")"
   echo "== $recipe: training, stopped after epoch 2, resumed to $epochs; dense beside it"
+  set -m # a process group for each, so that both end whole when one fails or the check is stopped
   (train_of supernet 2 && train_of supernet "$epochs") &
   train_of dense "$epochs" --set sampling=dense &
-  failed=0
-  for training_of in $(jobs -p); do wait "$training_of" || failed=1; done
-  [ "$failed" = 0 ] || exit 2
+  set +m
+  trainings=$(jobs -p)
+  trap 'for training in $trainings; do kill -- "-$training" 2>/dev/null || true; done' EXIT
+  wait -n || exit 2
+  wait -n || exit 2
+  trap - EXIT
   sweep_of supernet decode.py sweep-supernet
   sweep_of dense decode.py sweep-dense
   logged decode "$python" "$recipe/decode.py" "${common[@]}" "${sizes[@]}" "${decoding[@]}" --exp-dir "$out/supernet" \
