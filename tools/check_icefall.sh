@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
-#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs 3] [--coverage]
+#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs N] [--coverage]
 # ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
 # into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed, and beside it a dense model for as
 # long; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only count what
@@ -15,20 +15,20 @@ shift
 known="zipformer pruned_transducer_stateless7_streaming pruned_stateless_emformer_rnnt2"
 recipes=$known
 work=$root/exp/icefall
-epochs=3
+asked=
 coverage=
 sparsities="0 0.5 0.7"
 while [ $# -gt 0 ]; do
   case $1 in
     --recipes) recipes=${2:?--recipes wants names of folders}; shift ;;
     --work) work=${2:?--work wants a folder}; shift ;;
-    --epochs) epochs=${2:?--epochs wants a number}; shift ;;
+    --epochs) asked=${2:?--epochs wants a number}; shift ;;
     --coverage) coverage=1 ;;
     *) fail "unknown option $1" ;;
   esac
   shift
 done
-[[ $epochs =~ ^[0-9]+$ ]] && [ "$epochs" -ge 3 ] || fail "--epochs $epochs: want at least 3"
+[[ ${asked:-3} =~ ^[0-9]+$ ]] && [ "${asked:-3}" -ge 3 ] || fail "--epochs $asked: want at least 3"
 for recipe in $recipes; do
   case " $known " in *" $recipe "*) ;; *) fail "--recipes $recipe: this check has toy sizes for ${known// /, }" ;; esac
 done
@@ -93,8 +93,11 @@ sizes_of() {
 learning_of() {  # what leads a toy model off the plateau where it says blank alone
   case $1 in
     zipformer) echo --ctc-loss-scale 0.5 ;;
-    pruned_stateless_emformer_rnnt2) echo --lr-factor 40 ;;
+    pruned_stateless_emformer_rnnt2) echo --lr-factor 20 ;;
   esac
+}
+epochs_of() {  # long enough that the dense model knows the words well before the first weight is pruned
+  case $1 in pruned_stateless_emformer_rnnt2) echo 5 ;; *) echo 3 ;; esac
 }
 decoding_of() {
   case $1 in zipformer) echo --chunk-size 16 --left-context-frames 64 ;; esac
@@ -124,6 +127,7 @@ missed=0
 for recipe in $recipes; do
   out=$work/$recipe
   mkdir -p "$out"
+  epochs=${asked:-$(epochs_of "$recipe")}
   read -ra sizes <<<"$(sizes_of "$recipe")"
   read -ra learning <<<"$(learning_of "$recipe")"
   read -ra decoding <<<"$(decoding_of "$recipe")"
