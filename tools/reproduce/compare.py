@@ -104,19 +104,19 @@ def main(argv: List[str] | None = None) -> None:
     add_arguments(parser)
     parser.add_argument("--command", default="tools/reproduce.sh", help="what made it, to be shown")
     args = parser.parse_args(argv)
-    condition, seeds, out = read(args)
+    name, condition, seeds, out = read(args)
     found, missing = collect(condition, seeds, out)
     if not found:
-        raise UserError(f"{out}: no training of condition {args.condition} is done; tools/reproduce.sh runs them")
+        raise UserError(f"{out}: no training of condition {name} is done; tools/reproduce.sh runs them")
 
     from tools.reproduce import show
 
     rows = table(found)
-    write_json(out / "table.json", {"condition": args.condition, "command": args.command, "missing": missing,
+    write_json(out / "table.json", {"condition": name, "command": args.command, "missing": missing,
                                     "totals": totals(found), "rows": rows})
-    write_text(out / "TABLE.md", show.markdown(args.condition, args.command, rows, totals(found), missing))
+    write_text(out / "TABLE.md", show.markdown(name, args.command, rows, totals(found), missing))
     show.picture(rows, out / "pareto.png")
-    print(show.markdown(args.condition, args.command, rows, totals(found), missing))
+    print(show.markdown(name, args.command, rows, totals(found), missing))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
 from tools.errors import UserError
 from tools.reproduce.condition import RECIPE, Condition, Job, load_condition
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(condition: Condition, job: Job, out: Path) -> List[str]:
@@ -26,14 +30,41 @@ def parse_seeds(text: str, default: List[int]) -> List[int]:
     return list(dict.fromkeys(seeds))
 
 
+def scaled(condition: Condition, budget: float) -> Condition:
+    """The same condition with so many times the epochs, of all systems; marks of their curricula are shares of them.
+
+    Raises:
+        UserError: no budget, or one of less than an epoch.
+    """
+    if budget == 1.0:
+        return condition
+    from egs.librispeech.omni_sparsity.config import load_config
+
+    whole = load_config(ROOT / RECIPE / "conf" / condition.config).train.num_epochs
+
+    def more(settings: Dict[str, Any], base: int) -> Dict[str, Any]:
+        epochs = settings.get("train.num_epochs", base) * budget
+        if not math.isfinite(epochs) or round(epochs) < 1:
+            raise UserError(f"--budget {budget:g}: want a number that leaves an epoch at least, e.g. 2")
+        return {**settings, "train.num_epochs": round(epochs)}
+
+    systems = {name: more(settings, whole) for name, settings in condition.systems.items()}
+    base = condition.systems["omni"].get("train.num_epochs", whole)
+    ablations = {name: more(settings, base) for name, settings in condition.ablations.items()}
+    return dataclasses.replace(condition, systems=systems, ablations=ablations)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command of this package takes."""
     parser.add_argument("--condition", "--corpus", default="mini", help="file in conf/reproduce (default mini)")
+    parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
-    parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce)")
+    parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce, with a budget <condition>-<n>x)")
 
 
-def read(args: argparse.Namespace) -> tuple[Condition, List[int], Path]:
+def read(args: argparse.Namespace) -> tuple[str, Condition, List[int], Path]:
+    """-> what it is called, the condition, its seeds, the folder of its trainings."""
     condition = load_condition(RECIPE / "conf" / "reproduce" / f"{args.condition}.yaml")
-    return (condition, parse_seeds(args.seeds, condition.seeds),
-            args.out or Path("exp") / args.condition / "reproduce")
+    name = args.condition + (f"-{args.budget:g}x" if args.budget != 1.0 else "")
+    return (name, scaled(condition, args.budget), parse_seeds(args.seeds, condition.seeds),
+            args.out or Path("exp") / name / "reproduce")

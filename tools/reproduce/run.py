@@ -1,6 +1,6 @@
 """Trains all systems of a condition and compares them; tools/reproduce.sh calls it with the right Python.
 
-    tools/reproduce.sh [--corpus mini] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack S]
+    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack S]
 
 Every training is a call of run.sh with a folder of its own: what is done is passed over, what was stopped goes on.
 A table of what is done is written after every training. `--parallel N` runs N of them side by side with a share of the
@@ -85,7 +85,7 @@ def main(argv: List[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.parallel < 1:
         raise UserError(f"--parallel {args.parallel}: want at least 1")
-    condition, seeds, out = read(args)
+    _, condition, seeds, out = read(args)
     todo = list(jobs(condition, seeds, bool(args.ablations)))
     if args.plan:
         hours = device_hours(condition, todo)
@@ -94,7 +94,7 @@ def main(argv: List[str] | None = None) -> None:
         print(f"{len(todo)} trainings, {sum(hours.values()):.1f} device hours in all at least (decoding not counted)")
         return
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
-    table = ["--condition", args.condition, "--seeds", " ".join(map(str, seeds)), "--out", str(out)]
+    table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds)), "--out", str(out)]
     table += ["--command", called]
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}

@@ -72,7 +72,7 @@ def test_a_table_of_what_is_there(setting, out):
 
 
 def test_files(setting, out, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "read", lambda args: (setting, [1, 2], out))
+    monkeypatch.setattr(compare, "read", lambda args: ("mini", setting, [1, 2], out))
     write(out / "sandwich-seed-1", "omni", {0.0: 0.1, 0.5: 0.2, 0.9: 0.3}, 2700, 77)
     compare.main(["--command", "tools/reproduce.sh --seeds '1 2'"])
     found = json.loads((out / "table.json").read_text())
@@ -89,7 +89,7 @@ def test_files(setting, out, monkeypatch, capsys):
 
 
 def test_nothing_is_done_yet(setting, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "read", lambda args: (setting, [1], tmp_path))
+    monkeypatch.setattr(compare, "read", lambda args: ("mini", setting, [1], tmp_path))
     with pytest.raises(SystemExit) as stop:
         compare.main([])
     assert stop.value.code == 2 and "no training of condition mini is done" in capsys.readouterr().err

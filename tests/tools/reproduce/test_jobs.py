@@ -7,7 +7,7 @@ import pytest
 from egs.librispeech.omni_sparsity.config import load_config
 from tools.errors import UserError
 from tools.reproduce.condition import RECIPE, jobs, load_condition
-from tools.reproduce.jobs import command, parse_seeds
+from tools.reproduce.jobs import command, parse_seeds, scaled
 
 ROOT = Path(__file__).resolve().parents[3]
 CONDITIONS = sorted((ROOT / RECIPE / "conf/reproduce").glob("*.yaml"))
@@ -37,6 +37,23 @@ def test_a_seed_is_six_trainings_and_ablations_come_last():
     words = command(condition, list(jobs(condition, [3]))[2], Path("exp/x"))
     assert words[:1] == ["./run.sh"] and words[words.index("--sparsities") + 1] == "0.5"
     assert "omni.prune_to=0.5" in words and words[words.index("--exp-dir") + 1] == "exp/x/pruned-0.5-seed-3"
+
+
+def test_a_budget_is_for_all_systems_alike():
+    condition = load_condition(ROOT / RECIPE / "conf/reproduce/mini.yaml")
+    condition.ablations = {"short": {"train.num_epochs": 3}, "plain": {}}
+    condition.systems["omni"]["train.num_epochs"] = 4
+    whole = load_config(ROOT / RECIPE / "conf" / condition.config).train.num_epochs
+    found = {}
+    for job in jobs(scaled(condition, 2.5), [1]):
+        config = load_config(ROOT / RECIPE / "conf" / condition.config, list(job.settings))
+        found[job.name] = config.train.num_epochs
+    assert found == {"dense-seed-1": round(2.5 * whole), "omni-seed-1": 10, "short-seed-1": 8, "plain-seed-1": 10,
+                     **{f"pruned-{size}-seed-1": round(2.5 * whole) for size in (0.5, 0.7, 0.8, 0.9)}}
+    assert scaled(condition, 1.0) is condition
+    for wrong in (0.0, -1.0, float("nan"), float("inf"), 0.01):
+        with pytest.raises(UserError, match="--budget .*: want a number that leaves an epoch"):
+            scaled(condition, wrong)
 
 
 def test_what_is_wrong_is_named(tmp_path):

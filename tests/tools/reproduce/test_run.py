@@ -29,7 +29,7 @@ def called(tmp_path, monkeypatch):
     (tmp_path / "run.sh").chmod(0o755)
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "cores", lambda: 6)
-    monkeypatch.setattr(run, "read", lambda args: (SETTING, [1], tmp_path / "out"))
+    monkeypatch.setattr(run, "read", lambda args: ("mini", SETTING, [1], tmp_path / "out"))
     tables = []
     monkeypatch.setattr(run, "compare", lambda argv: tables.append(argv) or "the table")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
