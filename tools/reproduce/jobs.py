@@ -8,10 +8,9 @@ import math
 from pathlib import Path
 from typing import Any, Dict, List
 
+from egs.librispeech.omni_sparsity.config import load_config
 from tools.errors import UserError
 from tools.reproduce.condition import RECIPE, Condition, Job, load_condition
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(condition: Condition, job: Job, out: Path) -> List[str]:
@@ -38,19 +37,18 @@ def scaled(condition: Condition, budget: float) -> Condition:
     """
     if budget == 1.0:
         return condition
-    from egs.librispeech.omni_sparsity.config import load_config
+    whole = load_config(RECIPE / "conf" / condition.config).train.num_epochs
 
-    whole = load_config(ROOT / RECIPE / "conf" / condition.config).train.num_epochs
-
-    def more(settings: Dict[str, Any], base: int) -> Dict[str, Any]:
-        epochs = settings.get("train.num_epochs", base) * budget
+    def more(settings: Dict[str, Any]) -> Dict[str, Any]:
+        epochs = settings.get("train.num_epochs", whole) * budget
         if not math.isfinite(epochs) or round(epochs) < 1:
             raise UserError(f"--budget {budget:g}: want a number that leaves an epoch at least, e.g. 2")
         return {**settings, "train.num_epochs": round(epochs)}
 
-    systems = {name: more(settings, whole) for name, settings in condition.systems.items()}
-    base = condition.systems["omni"].get("train.num_epochs", whole)
-    ablations = {name: more(settings, base) for name, settings in condition.ablations.items()}
+    systems = {name: more(settings) for name, settings in condition.systems.items()}
+    # Those without epochs of their own have omni's.
+    ablations = {name: more(settings) if "train.num_epochs" in settings else settings
+                 for name, settings in condition.ablations.items()}
     return dataclasses.replace(condition, systems=systems, ablations=ablations)
 
 

@@ -94,8 +94,8 @@ def main(argv: List[str] | None = None) -> None:
         print(f"{len(todo)} trainings, {sum(hours.values()):.1f} device hours in all at least (decoding not counted)")
         return
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
-    table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds)), "--out", str(out)]
-    table += ["--command", called]
+    table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds))]
+    table += ["--out", str(out), "--command", called]
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}
         try:
