@@ -25,11 +25,11 @@ Key = Tuple[str, str, float, str]  # system, strategy, sparsity, test set
 Found = Dict[Key, Dict[int, results.Decoded]]  # by seed
 
 
-def collect(condition: Condition, seeds: List[int], out: Path) -> Tuple[Found, List[str]]:
+def collect(condition: Condition, seeds: List[int], out: Path, ablations: bool = True) -> Tuple[Found, List[str]]:
     """What is there, and the names of the jobs that are missing."""
     found: Found = {}
     missing = []
-    for job in jobs(condition, seeds):
+    for job in jobs(condition, seeds, ablations):
         if not (out / job.name / "results.json").is_file():
             missing.append(job.name)
             continue
@@ -105,7 +105,7 @@ def main(argv: List[str] | None = None) -> None:
     parser.add_argument("--command", default="tools/reproduce.sh", help="what made it, to be shown")
     args = parser.parse_args(argv)
     name, condition, seeds, out = read(args)
-    found, missing = collect(condition, seeds, out)
+    found, missing = collect(condition, seeds, out, bool(args.ablations))
     if not found:
         raise UserError(f"{out}: no training of condition {name} is done; tools/reproduce.sh runs them")
 

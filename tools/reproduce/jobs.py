@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--condition", "--corpus", default="mini", help="file in conf/reproduce (default mini)")
     parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
+    parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
     parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce, with a budget <condition>-<n>x)")
 
 

@@ -79,7 +79,6 @@ def compare(argv: List[str]) -> str:
 def main(argv: List[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
     parser.add_argument("--plan", action="store_true", help="print the trainings and how long they take; run none")
     args = parser.parse_args(argv)
@@ -95,7 +94,7 @@ def main(argv: List[str] | None = None) -> None:
         return
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
     table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds))]
-    table += ["--out", str(out), "--command", called]
+    table += ["--out", str(out), "--ablations", str(args.ablations), "--command", called]
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}
         try:

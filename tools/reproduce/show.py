@@ -118,7 +118,7 @@ def picture(rows: List[Row], path: Path) -> None:
             axes.spines[["top", "right"]].set_visible(False)
         first = figure.axes[0]
         first.set_ylabel("word error rate, %", color=_INK)
-        first.legend(frameon=False, fontsize="small", loc="upper right")
+        first.legend(frameon=False, fontsize="small", loc="lower left")  # small models are the worse ones
         FigureCanvasAgg(figure)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=160, metadata={"Software": None})

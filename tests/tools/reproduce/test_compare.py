@@ -54,6 +54,7 @@ def out(tmp_path):
 def test_a_table_of_what_is_there(setting, out):
     found, missing = compare.collect(setting, [1, 2], out)
     assert missing == ["pruned-0.9-seed-2", "sandwich-seed-1"]
+    assert compare.collect(setting, [1, 2], out, ablations=False)[1] == ["pruned-0.9-seed-2"]
     rows = {(row["system"], row["sparsity"]): row for row in compare.table(found)}
     assert set(rows) == {("dense", 0.0), ("oneshot", 0.5), ("oneshot", 0.9), ("pruned", 0.5), ("pruned", 0.9),
                          ("omni", 0.0), ("omni", 0.5), ("omni", 0.9)}
