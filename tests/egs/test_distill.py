@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from egs.librispeech.omni_sparsity.config import Loss as LossConfig
-from egs.librispeech.omni_sparsity.distill import Lattice, distillation, divergence
+from egs.librispeech.omni_sparsity.distill import Lattice, distillation, divergence, occupation
+from egs.librispeech.omni_sparsity.lattice import path_scores
 
 
 def logits(seed, *shape):
@@ -46,20 +47,51 @@ def test_alpha_is_bounded_by_its_clip():
     assert torch.isfinite(found).all() and gradient.abs().max() < 5.1
 
 
+def paths(symbols, frames, regular, s=0, t=0):
+    """Every path, as the nodes (s, t) that it goes through before the last frame's end, and the edges that it takes."""
+    if t == frames:
+        if s == symbols:
+            yield [], []
+        return
+    moves = [("y", s, t + 1)] + ([("x", s + 1, t if regular else t + 1)] if s < symbols else [])
+    for kind, to_s, to_t in moves:
+        for nodes, edges in paths(symbols, frames, regular, to_s, to_t):
+            yield [(s, t), *nodes], [(kind, s, t), *edges]
+
+
+@pytest.mark.parametrize("regular", [True, False])
+def test_occupation_is_how_often_paths_go_through_a_node(regular):
+    symbols, frames = 3, 4
+    px, py = logits(8, 1, symbols, frames + regular), logits(9, 1, symbols + 1, frames)
+    if regular:
+        px[:, :, -1] = -float("inf")  # as in the losses: no symbol behind the last frame
+    _, px_grad, py_grad = path_scores(px, py)
+    every, visits = 0.0, torch.zeros(frames, symbols + 1, dtype=torch.float64)
+    for nodes, edges in paths(symbols, frames, regular):
+        likely = float(torch.stack([(px if kind == "x" else py)[0, s, t] for kind, s, t in edges]).sum().exp())
+        every += likely
+        for s, t in nodes:
+            visits[t, s] += likely
+    ranges = torch.tensor([[[0, 1], [1, 2], [1, 2], [2, 3]]])
+    found = occupation(px_grad, py_grad, ranges)
+    assert torch.allclose(found[0], (visits / every).gather(1, ranges[0]))
+
+
 @pytest.mark.parametrize("divergence_name", ["kl", "alpha"])
-def test_only_nodes_of_the_utterance_count(divergence_name):
+def test_nodes_count_as_often_as_paths_go_through_them(divergence_name):
     config = LossConfig(divergence=divergence_name)
     ranges = torch.arange(3)[None, None].repeat(2, 4, 1)  # rows 0 to 2 in each of four frames
-    teacher = Lattice(ranges, logits(4, 2, 4, 3, 6), logits(5, 2, 4, 6))
+    often = logits(8, 2, 4, 3).softmax(-1)
+    often[1, 2:] = 0.0  # the second utterance ends before the first
+    teacher = Lattice(ranges, logits(4, 2, 4, 3, 6), logits(5, 2, 4, 6), often)
     student = logits(6, 2, 4, 3, 6).requires_grad_()
-    symbols, frames = torch.tensor([2, 1]), torch.tensor([4, 2])
-    found = distillation(teacher, student, None, symbols, frames, config)
-    each = divergence(teacher.logits, student, config)
-    want = torch.stack([each[0].mean(1).sum(), each[1, :2, :2].mean(1).sum()])
-    assert torch.allclose(found, want)
+    frames = torch.tensor([4, 2])
+    found = distillation(teacher, student, None, frames, config)
+    each = divergence(teacher.logits, student, config) * often
+    assert torch.allclose(found, torch.stack([each[0].sum(), each[1, :2].sum()]))
     gradient, = torch.autograd.grad(found.sum(), student)
-    assert not gradient[1, 2:].any() and not gradient[1, :, 2].any() and gradient[1, :2, :2].any()
+    assert not gradient[1, 2:].any() and gradient[1, :2].any()
     ctc = logits(7, 2, 4, 6)
-    with_ctc = distillation(teacher, student, ctc, symbols, frames, config)
+    with_ctc = distillation(teacher, student, ctc, frames, config)
     more = divergence(teacher.ctc, ctc, config)
     assert torch.allclose(with_ctc - found, torch.stack([more[0].sum(), more[1, :2].sum()]))

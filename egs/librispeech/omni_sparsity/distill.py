@@ -17,11 +17,25 @@ from .config import Loss as LossConfig
 
 @dataclass
 class Lattice:
-    """What a network said of a batch, detached: ranges (B, T, R), logits (B, T, R, V), CTC logits (B, T, V)."""
+    """What a network said of a batch, detached: ranges (B, T, R), logits (B, T, R, V), CTC logits (B, T, V), and how often
+    its paths go through each node, (B, T, R), 0 outside an utterance (see `occupation`)."""
 
     ranges: Tensor
     logits: Tensor
     ctc: Tensor
+    occupation: Tensor
+
+
+def occupation(px_grad: Tensor, py_grad: Tensor, ranges: Tensor) -> Tensor:
+    """How often paths go through each node of the pruned lattice, by the smoothed loss: (B, T, R).
+
+    Args:
+        px_grad: (B, S, T or T + 1), py_grad: (B, S + 1, T): occupations of the edges, as rnnt_loss_smoothed returns them.
+        ranges: (B, T, R), of get_rnnt_prune_ranges.
+    """
+    leaving = py_grad.clone()
+    leaving[:, :-1] += px_grad[:, :, : py_grad.shape[2]]
+    return leaving.transpose(1, 2).gather(2, ranges)
 
 
 def divergence(teacher: Tensor, student: Tensor, config: LossConfig) -> Tensor:
@@ -51,22 +65,21 @@ def divergence(teacher: Tensor, student: Tensor, config: LossConfig) -> Tensor:
 
 
 def distillation(
-    teacher: Lattice, logits: Tensor, ctc: Optional[Tensor], symbols: Tensor, frames: Tensor, config: LossConfig
+    teacher: Lattice, logits: Tensor, ctc: Optional[Tensor], frames: Tensor, config: LossConfig
 ) -> Tensor:
-    """Sums over the frames of each utterance, of the mean over the nodes of a frame.
+    """Sums over the nodes of each utterance, each counted as often as the teacher's paths go through it.
+
+    Nodes away from the paths are most of the lattice, and no loss ever told the teacher what to say there.
 
     Args:
         logits: (B, T, R, V) on `teacher.ranges`; ctc: (B, T, V), None: without.
-        symbols, frames: (B,) lengths.
+        frames: (B,) lengths.
 
     Returns:
         (B,) nats.
     """
-    inside = torch.arange(logits.shape[1], device=logits.device) < frames[:, None]  # (B, T)
-    rows = teacher.ranges <= symbols[:, None, None]  # rows above an utterance's last symbol are no nodes of it
-    nodes = (rows & inside[..., None]).float()
-    between = divergence(teacher.logits, logits, config) * nodes / rows.sum(dim=2, keepdim=True).clamp(min=1)
-    total = between.sum(dim=(1, 2))
+    total = (divergence(teacher.logits, logits, config) * teacher.occupation).sum(dim=(1, 2))
     if ctc is not None:
+        inside = torch.arange(ctc.shape[1], device=ctc.device) < frames[:, None]  # (B, T)
         total = total + (divergence(teacher.ctc, ctc, config) * inside).sum(dim=1)
     return total

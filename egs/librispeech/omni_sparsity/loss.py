@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .backend import loss_backend
 from .config import Loss as LossConfig
-from .distill import Lattice, distillation
+from .distill import Lattice, distillation, occupation
 from .model import Transducer
 
 
@@ -103,7 +103,7 @@ def compute_loss(
         distill = torch.zeros_like(pruned)
         if teacher is not None:
             own = ctc_logits if config.distill_ctc else None
-            distill = distillation(teacher, logits, own, y_lens, encoder_lens, config)
+            distill = distillation(teacher, logits, own, encoder_lens, config)
 
     finite = torch.isfinite(simple) & torch.isfinite(pruned) & torch.isfinite(ctc) & torch.isfinite(distill)
     simple, pruned, ctc, distill = (
@@ -115,7 +115,9 @@ def compute_loss(
     numbers = (total, simple, pruned, ctc, distill, (encoder_lens * finite).sum(), finite.sum())
     *sums, frames, kept = torch.stack([number.detach().double() for number in numbers]).tolist()
     not_finite = [] if kept == len(y) else torch.nonzero(~finite).flatten().tolist()
-    lattice = Lattice(ranges, logits.detach(), ctc_logits.detach()) if keep else None
+    lattice = None
+    if keep:
+        lattice = Lattice(ranges, logits.detach(), ctc_logits.detach(), occupation(px_grad, py_grad, ranges))
     return Losses(total, *sums, int(frames), not_finite, lattice)
 
 
