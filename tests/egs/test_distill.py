@@ -6,6 +6,7 @@ import torch
 from egs.librispeech.omni_sparsity.config import Loss as LossConfig
 from egs.librispeech.omni_sparsity.distill import Lattice, distillation, divergence, occupation
 from egs.librispeech.omni_sparsity.lattice import path_scores
+from tests.egs.paths import by_hand
 
 
 def logits(seed, *shape):
@@ -47,18 +48,6 @@ def test_alpha_is_bounded_by_its_clip():
     assert torch.isfinite(found).all() and gradient.abs().max() < 5.1
 
 
-def paths(symbols, frames, regular, s=0, t=0):
-    """Every path, as the nodes (s, t) that it goes through before the last frame's end, and the edges that it takes."""
-    if t == frames:
-        if s == symbols:
-            yield [], []
-        return
-    moves = [("y", s, t + 1)] + ([("x", s + 1, t if regular else t + 1)] if s < symbols else [])
-    for kind, to_s, to_t in moves:
-        for nodes, edges in paths(symbols, frames, regular, to_s, to_t):
-            yield [(s, t), *nodes], [(kind, s, t), *edges]
-
-
 @pytest.mark.parametrize("regular", [True, False])
 def test_occupation_is_how_often_paths_go_through_a_node(regular):
     symbols, frames = 3, 4
@@ -66,15 +55,10 @@ def test_occupation_is_how_often_paths_go_through_a_node(regular):
     if regular:
         px[:, :, -1] = -float("inf")  # as in the losses: no symbol behind the last frame
     _, px_grad, py_grad = path_scores(px, py)
-    every, visits = 0.0, torch.zeros(frames, symbols + 1, dtype=torch.float64)
-    for nodes, edges in paths(symbols, frames, regular):
-        likely = float(torch.stack([(px if kind == "x" else py)[0, s, t] for kind, s, t in edges]).sum().exp())
-        every += likely
-        for s, t in nodes:
-            visits[t, s] += likely
+    *_, visits = by_hand(px[0], py[0])
     ranges = torch.tensor([[[0, 1], [1, 2], [1, 2], [2, 3]]])
     found = occupation(px_grad, py_grad, ranges)
-    assert torch.allclose(found[0], (visits / every).gather(1, ranges[0]))
+    assert torch.allclose(found[0], visits.T.gather(1, ranges[0]))
 
 
 @pytest.mark.parametrize("divergence_name", ["kl", "alpha"])
