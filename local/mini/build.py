@@ -17,7 +17,6 @@ from local.progress import progress
 from tools.atomic import write_json, write_text
 from tools.errors import UserError, is_full_disk
 
-VERSION = 1  # raise it with any change of what is synthesised: a corpus of another version is not continued
 STAMP = "mini.json"
 Task = tuple[str, Callable, tuple]  # what is made (for messages), function, arguments with the target last
 
@@ -38,7 +37,7 @@ def build(folder: Path, seed: int, scale: float, jobs: int, corpus: str = "mini"
     Raises:
         UserError: `folder` holds another corpus, or one of another seed, scale or version.
     """
-    stamp = {"corpus": corpus, "version": VERSION, "seed": seed, "scale": scale}
+    stamp = {"corpus": corpus, "version": DESIGNS[corpus].version, "seed": seed, "scale": scale}
     _claim(folder, stamp)
     cast, tasks = _missing(folder, stamp)
     if tasks:
@@ -71,7 +70,8 @@ def _missing(folder: Path, stamp: dict) -> tuple[list[Speaker], list[Task]]:
 def unfinished(folder: Path) -> bool:
     """Whether a call of `build` for `folder` began and did not end."""
     stamp = _read(folder / STAMP)
-    if not stamp or stamp.get("version") != VERSION or stamp.get("corpus") not in DESIGNS:
+    design = DESIGNS.get(stamp.get("corpus")) if stamp else None
+    if design is None or stamp.get("version") != design.version:
         return False
     return bool(_missing(folder, stamp)[1])
 

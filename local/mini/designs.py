@@ -16,6 +16,7 @@ class Design:
         train_seconds: speech in train-clean, about; but each voice says one command at least.
         eval_seconds: speech in each dev and test set, about.
         held: chance that a pair of fillers is held out of training, for dev and test to combine anew.
+        version: raise it with any change of what is synthesised: a corpus of another version is not continued.
     """
 
     name: str
@@ -23,12 +24,14 @@ class Design:
     train_seconds: int
     eval_seconds: int
     held: float
+    version: int
 
 
 # `codes` is to compare trainings with. Any word may follow any other, so that its errors are those of hearing: which words
 # a model guesses from their neighbours, in combinations that it never saw, differs from one training to the next by more
-# than trainings differ. One command of each voice, so that a model can see it many times within minutes.
+# than trainings differ. Two or three commands of each voice: few enough to be seen many times within minutes; one alone, models
+# learn by heart (results/codes/TRIALS.md).
 DESIGNS = {design.name: design for design in (
-    Design("mini", tuple(name for name in TEMPLATES if name != "codes"), 28800, 1270, 0.2),
-    Design("codes", ("codes",), 300, 2400, 0.0),
+    Design("mini", tuple(name for name in TEMPLATES if name != "codes"), 28800, 1270, 0.2, 1),
+    Design("codes", ("codes",), 1500, 2400, 0.0, 2),
 )}  # fmt: skip

@@ -41,9 +41,9 @@ def scaled(condition: Condition, budget: float) -> Condition:
 
     def more(settings: Dict[str, Any]) -> Dict[str, Any]:
         epochs = settings.get("train.num_epochs", whole) * budget
-        if not math.isfinite(epochs) or round(epochs) < 1:
+        if not 1 <= epochs < math.inf:
             raise UserError(f"--budget {budget:g}: want a number that leaves an epoch at least, e.g. 2")
-        return {**settings, "train.num_epochs": round(epochs)}
+        return {**settings, "train.num_epochs": math.floor(epochs + 1e-6)}  # down: no system has more than its share
 
     systems = {name: more(settings) for name, settings in condition.systems.items()}
     # Those without epochs of their own have omni's.
