@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 from local.mini.build import build, unfinished
+from local.mini.designs import DESIGNS
 from local.mini.grammar import words
 from local.mini.voices import SUBSETS
 from tools.errors import UserError
@@ -123,10 +125,14 @@ def test_goes_on_after_kill_9(expected, tmp_path):
     assert _bytes(folder) == expected and not left.exists() and not unfinished(folder)
 
 
-def test_another_seed_or_scale_is_refused(toy):
+def test_another_seed_scale_or_version_is_refused(toy, monkeypatch):
     for other in ({"seed": 8, "scale": 0.01}, {"seed": 7, "scale": 0.02}):
         with pytest.raises(UserError, match="give another --download-dir"):
             build(toy, jobs=1, **other)
+    newer = dataclasses.replace(DESIGNS["mini"], version=DESIGNS["mini"].version + 1)
+    monkeypatch.setitem(DESIGNS, "mini", newer)
+    with pytest.raises(UserError, match="give another --download-dir"):
+        build(toy, jobs=1, **TOY)
 
 
 def test_a_folder_with_another_corpus_is_left_alone(libri):
