@@ -60,22 +60,24 @@ def interval_over_seeds(
 
 
 def paired_difference(
-    ours: np.ndarray, theirs: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
+    *pairs: tuple[np.ndarray, np.ndarray], resamples: int = RESAMPLES, seed: int = SEED
 ) -> tuple[float, float]:
     """Interval of the relative difference of two systems' word error rates, in percent; negative: ours is better.
 
     Both see the same utterances and were trained with the same seeds, so a resample draws utterances and
-    seeds once for both (Bisani & Ney 2004, section 4).
+    seeds once for both (Bisani & Ney 2004, section 4), and for all pairs.
 
     Args:
-      ours, theirs: (seeds, utterances, 2) errors and words.
+      pairs: (ours, theirs), each (seeds, utterances, 2) errors and words; of several, the mean of their differences.
     Raises:
       ValueError: shapes or words differ.
     """
-    if ours.shape != theirs.shape or (ours[..., 1] != theirs[..., 1]).any():
+    counts = [system for pair in pairs for system in pair]
+    if any(each.shape != counts[0].shape or (each[..., 1] != counts[0][..., 1]).any() for each in counts):
         raise ValueError("two systems can be paired over the same utterances and seeds alone")
-    mine, others = _rates([ours, theirs], resamples, seed)
-    return _percentiles(100.0 * (mine / np.maximum(others, 1e-9) - 1.0))
+    rates = _rates(counts, resamples, seed)
+    differences = [100.0 * (ours / np.maximum(theirs, 1e-9) - 1.0) for ours, theirs in zip(rates[::2], rates[1::2])]
+    return _percentiles(np.mean(differences, axis=0))
 
 
 def _rates(systems: Sequence[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:

@@ -79,10 +79,29 @@ def table(found: Found) -> List[Row]:
         shared = sorted(set(seeds) & set(baseline or {}))
         if system == "omni" and shared:
             ours, theirs = counts(by_seed, shared), counts(baseline, shared)
-            low, high = bootstrap.paired_difference(ours, theirs)
-            row["rel_diff_vs_pruned"] = round(100 * (bootstrap.rate(ours) / bootstrap.rate(theirs) - 1), 2)
-            row["rel_diff_ci95"] = [round(low, 2), round(high, 2)]
+            row["rel_diff_vs_pruned"], row["rel_diff_ci95"] = difference((ours, theirs))
         rows.append(row)
+    return rows
+
+
+def difference(*pairs: Tuple[Counts, Counts]) -> Tuple[float, List[float]]:
+    """Mean relative difference of (ours, theirs) in percent, and its interval."""
+    mean = np.mean([bootstrap.rate(ours) / bootstrap.rate(theirs) - 1 for ours, theirs in pairs])
+    return round(100 * float(mean), 2), [round(end, 2) for end in bootstrap.paired_difference(*pairs)]
+
+
+def means(found: Found) -> List[Row]:
+    """For each strategy and set the mean of the differences at all pruned sizes, over the seeds that all of them have."""
+    rows = []
+    for strategy, test_set in sorted({(key[1], key[3]) for key in found if key[0] == "omni"}):
+        sizes = {sparsity: (found["omni", strategy, sparsity, test_set], theirs)
+                 for (system, _, sparsity, of), theirs in sorted(found.items())
+                 if system == "pruned" and of == test_set and ("omni", strategy, sparsity, test_set) in found}
+        seeds = sorted(set.intersection(*(set(by_seed) for pair in sizes.values() for by_seed in pair))) if sizes else []
+        if seeds:
+            mean, ends = difference(*((counts(ours, seeds), counts(theirs, seeds)) for ours, theirs in sizes.values()))
+            rows.append({"strategy": strategy, "test_set": test_set, "sparsities": list(sizes), "seeds": seeds,
+                         "rel_diff_vs_pruned": mean, "rel_diff_ci95": ends})
     return rows
 
 
@@ -111,12 +130,13 @@ def main(argv: List[str] | None = None) -> None:
 
     from tools.reproduce import show
 
-    rows = table(found)
-    write_json(out / "table.json", {"condition": name, "command": args.command, "missing": missing,
-                                    "totals": totals(found), "rows": rows})
-    write_text(out / "TABLE.md", show.markdown(name, args.command, rows, totals(found), missing))
-    show.picture(rows, out / "pareto.png")
-    print(show.markdown(name, args.command, rows, totals(found), missing))
+    whole = {"condition": name, "command": args.command, "missing": missing, "totals": totals(found),
+             "rows": table(found), "means": means(found)}
+    text = show.markdown(whole)
+    write_json(out / "table.json", whole)
+    write_text(out / "TABLE.md", text)
+    show.picture(whole["rows"], out / "pareto.png")
+    print(text)
 
 
 if __name__ == "__main__":

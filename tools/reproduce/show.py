@@ -24,23 +24,25 @@ _STYLE = {  # seen apart by the colour-blind; the markers say the same without c
 }
 
 
-def markdown(condition: str, command: str, rows: List[Row], totals: Dict[str, Dict[str, float]],
-             missing: List[str]) -> str:
-    """Every system on the test sets, what each training cost, and the ablations."""
+def markdown(table: Dict[str, Any]) -> str:
+    """Of table.json: every system on the test sets, what each training cost, and the ablations."""
+    rows = table["rows"]
     seeds = sorted({seed for row in rows for seed in row["seeds"]})
-    parts = [f"# {condition}: one supernet against models trained for one size each\n",
-             f"    {command}\n",
+    parts = [f"# {table['condition']}: one supernet against models trained for one size each\n",
+             f"    {table['command']}\n",
              f"Word error rate in percent, mean over seeds {', '.join(map(str, seeds))}, with the {100 * LEVEL:.0f}% "
              f"interval of a bootstrap over utterances and seeds ({RESAMPLES:,} resamples). `omni / pruned`: relative "
              "difference to the model pruned to that sparsity on its own (at 0: to the dense model), paired over "
              "utterances and seeds; negative: omni is better.\n"]
-    if missing:
-        parts.append(f"**Not trained yet: {', '.join(missing)}.**\n")
+    if table["missing"]:
+        parts.append(f"**Not trained yet: {', '.join(table['missing'])}.**\n")
     for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):
         parts.append(f"## {test_set}\n")
         parts.append(_systems([row for row in rows if row["test_set"] == test_set]))
+        parts += [f"Mean of the differences at {', '.join(f'{s:g}' for s in mean['sparsities'])}: {_difference(mean)}\n"
+                  for mean in table["means"] if (mean["strategy"], mean["test_set"]) == ("omni", test_set)]
     parts.append("## What the trainings cost\n")
-    parts.append(_costs(totals))
+    parts.append(_costs(table["totals"]))
     ablations = [row for row in rows if row["system"] == "omni" and row["strategy"] != "omni"]
     if ablations:
         parts.append("## Ablations\n")
@@ -72,15 +74,26 @@ def _costs(totals: Dict[str, Dict[str, float]]) -> str:
 
 
 def _ablations(rows: List[Row]) -> str:
+    """Each on the seeds that the ablations have: another seed may differ by more than another strategy."""
+    strategies = sorted({row["strategy"] for row in rows}, key=lambda name: (name != "omni", name))
+    seeds = sorted(set.intersection(*(set(row["seeds"]) for row in rows)))
+    if not seeds:
+        return "No seed that all have.\n"
     places = sorted({(row["test_set"], row["sparsity"]) for row in rows})
-    lines = ["| strategy | passes | " + " | ".join(f"{name} {sparsity:g}" for name, sparsity in places) + " |",
+    lines = [f"Of seed {', '.join(map(str, seeds))}.\n",
+             "| strategy | passes | " + " | ".join(f"{name} {sparsity:g}" for name, sparsity in places) + " |",
              "| --- | ---: |" + " ---: |" * len(places)]
-    for strategy in sorted({row["strategy"] for row in rows}, key=lambda name: (name != "omni", name)):
+    for strategy in strategies:
         mine = {(row["test_set"], row["sparsity"]): row for row in rows if row["strategy"] == strategy}
-        cells = [f"{mine[place]['wer']:.2f}" if place in mine else "" for place in places]
+        cells = [f"{_of_seeds(mine[place], seeds):.2f}" if place in mine else "" for place in places]
         passes = next(iter(mine.values()))["passes"]
         lines.append(f"| {strategy} | {passes:,.0f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _of_seeds(row: Row, seeds: List[int]) -> float:
+    by_seed = dict(zip(row["seeds"], row["wer_by_seed"]))
+    return sum(by_seed[seed] for seed in seeds) / len(seeds)
 
 
 def _cell(row: Row | None) -> str:

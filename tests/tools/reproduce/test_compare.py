@@ -68,6 +68,12 @@ def test_a_table_of_what_is_there(setting, out):
     alone = rows["omni", 0.9]["rel_diff_vs_pruned"]  # over the seed that both have
     ours = json.loads(json.dumps(rows["omni", 0.9]["wer_by_seed"]))[0]
     assert alone == pytest.approx(100 * (ours / rows["pruned", 0.9]["wer"] - 1), abs=0.2)
+    mean, = compare.means(found)
+    assert (mean["strategy"], mean["sparsities"], mean["seeds"]) == ("omni", [0.5, 0.9], [1])
+    first = [ours / theirs - 1 for ours, theirs in (
+        (rows["omni", s]["wer_by_seed"][0], rows["pruned", s]["wer_by_seed"][0]) for s in (0.5, 0.9))]
+    assert mean["rel_diff_vs_pruned"] == pytest.approx(100 * np.mean(first), abs=0.1)
+    assert mean["rel_diff_ci95"][0] < mean["rel_diff_vs_pruned"] < mean["rel_diff_ci95"][1]
     cost = compare.totals(found)
     assert cost["omni"]["train_passes"] == 900 and set(cost) == {"omni", "dense", "pruned 0.5", "pruned 0.9"}
 
@@ -81,7 +87,11 @@ def test_files(setting, out, monkeypatch, capsys):
     text = (out / "TABLE.md").read_text()
     assert capsys.readouterr().out == text + "\n"
     assert "**Not trained yet: pruned-0.9-seed-2.**" in text
-    assert "## Ablations" in text and "| sandwich | 2,700 |" in text
+    assert "## Ablations\n\nOf seed 1.\n" in text and "| sandwich | 2,700 |" in text
+    whole = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.0))
+    assert f"| omni | 900 | {whole['wer_by_seed'][0]:.2f} |" in text and whole["seeds"] == [1, 2]
+    mean, = (mean for mean in found["means"] if mean["strategy"] == "omni")
+    assert f"Mean of the differences at 0.5, 0.9: {mean['rel_diff_vs_pruned']:+.1f}% [" in text
     line = next(line for line in text.splitlines() if line.startswith("| 0.5 |"))
     omni = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.5))
     assert f"| {omni['wer']:.2f} [" in line and f"| {omni['rel_diff_vs_pruned']:+.1f}% [" in line
@@ -112,13 +122,14 @@ def test_one_seed_gives_the_interval_of_one_training():
 
 def test_pairing_takes_out_what_both_share():
     ours = counts(0.2)
-    assert bootstrap.paired_difference(ours, ours) == (0.0, 0.0)
+    assert bootstrap.paired_difference((ours, ours)) == (0.0, 0.0)
     double = ours * [2, 1]
-    assert bootstrap.paired_difference(ours, double) == pytest.approx((-50.0, -50.0))
-    low, high = bootstrap.paired_difference(ours, counts(0.2) + [1, 0])
+    assert bootstrap.paired_difference((ours, double)) == pytest.approx((-50.0, -50.0))
+    low, high = bootstrap.paired_difference((ours, counts(0.2) + [1, 0]))
     assert low < high < 0
+    assert bootstrap.paired_difference((ours, double), (double, ours)) == pytest.approx((25.0, 25.0))
     with pytest.raises(ValueError, match="same utterances"):
-        bootstrap.paired_difference(ours, ours[:2])
+        bootstrap.paired_difference((ours, ours[:2]))
 
 
 def test_seeds_that_differ_widen_the_interval():
