@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The experiment that decides: one supernet against models trained for one size each. tools/reproduce.sh --help
-#   tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack auto|k2|modern]
+#   tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--reuse FILE]
+#       [--plan] [--stack auto|k2|modern]
 set -eou pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,4 +1,4 @@
-"""Collects the results of a condition's trainings into table.json, TABLE.md and pareto.png.
+"""Collects the results of a condition's trainings into table.json, TABLE.md, pareto.png and trainings.json.
 
     python -m tools.reproduce.compare --condition mini
 
@@ -16,6 +16,7 @@ import numpy as np
 from tools.atomic import write_json, write_text
 from tools.errors import UserError, cli
 from tools.report import bootstrap, results
+from tools.reproduce import trainings
 from tools.reproduce.condition import Condition, Job, jobs
 from tools.reproduce.jobs import add_arguments, read
 
@@ -25,19 +26,22 @@ Key = Tuple[str, str, float, str]  # system, strategy, sparsity, test set
 Found = Dict[Key, Dict[int, results.Decoded]]  # by seed
 
 
-def collect(condition: Condition, seeds: List[int], out: Path, ablations: bool = True) -> Tuple[Found, List[str]]:
-    """What is there, and the names of the jobs that are missing."""
+def collect(condition: Condition, todo: List[Job], out: Path, reuse: Path | None = None
+            ) -> Tuple[trainings.Trained, List[str]]:
+    """What is there, in a folder of `out` or in the file `reuse`, and the names of the jobs that are missing."""
+    kept = trainings.read(reuse, condition, todo) if reuse else {}
+    trained = {job: results.collect(out / job.name) if (out / job.name / "results.json").is_file() else kept.get(job)
+               for job in todo}
+    return {job: of for job, of in trained.items() if of}, [job.name for job, of in trained.items() if not of]
+
+
+def by_key(trained: trainings.Trained) -> Found:
     found: Found = {}
-    missing = []
-    for job in jobs(condition, seeds, ablations):
-        if not (out / job.name / "results.json").is_file():
-            missing.append(job.name)
-            continue
-        for decoded in results.collect(out / job.name):
+    for job, of in trained.items():
+        for decoded in of:
             row = decoded.row
-            key = (row["system"], _strategy(job, row), row["sparsity"], row["test_set"])
-            found.setdefault(key, {})[job.seed] = decoded
-    return found, missing
+            found.setdefault((row["system"], _strategy(job, row), row["sparsity"], row["test_set"]), {})[job.seed] = decoded
+    return found
 
 
 def _strategy(job: Job, row: Row) -> str:
@@ -45,15 +49,8 @@ def _strategy(job: Job, row: Row) -> str:
 
 
 def counts(decoded: Dict[int, results.Decoded], seeds: List[int]) -> Counts:
-    """Errors and words of each utterance, for each seed.
-
-    Raises:
-        UserError: seeds were decoded on different utterances.
-    """
-    of = [np.array([[u.errors, u.ref_words] for u in decoded[seed].utterances]) for seed in seeds]
-    if any(one.shape != of[0].shape or (one[:, 1] != of[0][:, 1]).any() for one in of):
-        raise UserError(f"{decoded[seeds[0]].row['test_set']}: decoded on different utterances with different seeds")
-    return np.stack(of)
+    """Errors and words of each utterance, for each seed."""
+    return np.array([[[u.errors, u.ref_words] for u in decoded[seed].utterances] for seed in seeds])
 
 
 def table(found: Found) -> List[Row]:
@@ -124,7 +121,9 @@ def main(argv: List[str] | None = None) -> None:
     parser.add_argument("--command", default="tools/reproduce.sh", help="what made it, to be shown")
     args = parser.parse_args(argv)
     name, condition, seeds, out = read(args)
-    found, missing = collect(condition, seeds, out, bool(args.ablations))
+    trained, missing = collect(condition, list(jobs(condition, seeds, bool(args.ablations))), out, args.reuse)
+    trainings.words(trained)  # of one corpus?
+    found = by_key(trained)
     if not found:
         raise UserError(f"{out}: no training of condition {name} is done; tools/reproduce.sh runs them")
 
@@ -135,6 +134,7 @@ def main(argv: List[str] | None = None) -> None:
     text = show.markdown(whole)
     write_json(out / "table.json", whole)
     write_text(out / "TABLE.md", text)
+    trainings.write(condition, trained, out / "trainings.json")
     show.picture(whole["rows"], out / "pareto.png")
     print(text)
 

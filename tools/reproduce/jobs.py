@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
     parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
+    parser.add_argument("--reuse", type=Path, metavar="FILE", help="take trainings of the same settings from a "
+                        "trainings.json, such as results/<condition>'s, instead of training them")
     parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce, with a budget <condition>-<n>x)")
 
 

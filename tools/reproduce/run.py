@@ -1,6 +1,7 @@
 """Trains all systems of a condition and compares them; tools/reproduce.sh calls it with the right Python.
 
-    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--plan] [--stack S]
+    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--reuse FILE]
+        [--plan] [--stack S]
 
 Every training is a call of run.sh with a folder of its own: what is done is passed over, what was stopped goes on.
 A table of what is done is written after every training. `--parallel N` runs N of them side by side with a share of the
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from tools.errors import UserError, cli
+from tools.reproduce import trainings
 from tools.reproduce.condition import RECIPE, Condition, Job, jobs
 from tools.reproduce.jobs import add_arguments, command, read
 
@@ -86,6 +88,10 @@ def main(argv: List[str] | None = None) -> None:
         raise UserError(f"--parallel {args.parallel}: want at least 1")
     _, condition, seeds, out = read(args)
     todo = list(jobs(condition, seeds, bool(args.ablations)))
+    if args.reuse:
+        kept = trainings.read(args.reuse, condition, todo)
+        print(f"{len(kept)} of {len(todo)} trainings are in {args.reuse} with the same settings")
+        todo = [job for job in todo if job not in kept]
     if args.plan:
         hours = device_hours(condition, todo)
         for job in todo:
@@ -95,6 +101,7 @@ def main(argv: List[str] | None = None) -> None:
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
     table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds))]
     table += ["--out", str(out), "--ablations", str(args.ablations), "--command", called]
+    table += ["--reuse", str(args.reuse)] if args.reuse else []
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}
         try:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from egs.librispeech.omni_sparsity import scoring
+from tools.errors import UserError
 from tools.report import bootstrap
-from tools.reproduce import compare, condition, show
+from tools.reproduce import compare, condition, show, trainings
 
 WORDS = [["PLAY", "MUSIC"], ["TURN", "OFF", "THE", "LIGHT"], ["STOP", "NOW"], ["SET", "A", "TIMER", "PLEASE"]] * 5
 
@@ -52,9 +53,9 @@ def out(tmp_path):
 
 
 def test_a_table_of_what_is_there(setting, out):
-    found, missing = compare.collect(setting, [1, 2], out)
+    trained, missing = compare.collect(setting, list(condition.jobs(setting, [1, 2])), out)
     assert missing == ["pruned-0.9-seed-2", "sandwich-seed-1"]
-    assert compare.collect(setting, [1, 2], out, ablations=False)[1] == ["pruned-0.9-seed-2"]
+    found = compare.by_key(trained)
     rows = {(row["system"], row["sparsity"]): row for row in compare.table(found)}
     assert set(rows) == {("dense", 0.0), ("oneshot", 0.5), ("oneshot", 0.9), ("pruned", 0.5), ("pruned", 0.9),
                          ("omni", 0.0), ("omni", 0.5), ("omni", 0.9)}
@@ -97,6 +98,50 @@ def test_files(setting, out, monkeypatch, capsys):
     assert f"| {omni['wer']:.2f} [" in line and f"| {omni['rel_diff_vs_pruned']:+.1f}% [" in line
     assert "| all sizes, each on its own | 3,000 | 3.0 |" in text
     assert (out / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads((out / "trainings.json").read_text())["trainings"]) == {
+        job.name for job in condition.jobs(setting, [1, 2])} - {"pruned-0.9-seed-2"}
+
+
+def test_trainings_can_be_had_from_a_file(setting, out, tmp_path_factory):
+    todo = list(condition.jobs(setting, [1, 2]))
+    trained, missing = compare.collect(setting, todo, out)
+    path, elsewhere = out / "trainings.json", tmp_path_factory.mktemp("elsewhere")
+    trainings.write(setting, trained, path)
+    again, still_missing = compare.collect(setting, todo, elsewhere, path)
+    assert still_missing == missing
+    assert compare.table(compare.by_key(again)) == compare.table(compare.by_key(trained))
+    trainings.write(setting, again, elsewhere / "trainings.json")
+    assert (elsewhere / "trainings.json").read_bytes() == path.read_bytes()
+    # Those of other settings are left out; a folder goes before the file.
+    setting.systems["omni"]["omni.dropout"] = "none"
+    write(elsewhere / "pruned-0.5-seed-1", "pruned", {0.5: 0.9}, 1000, 5)
+    todo = list(condition.jobs(setting, [1, 2]))
+    mixed, missing = compare.collect(setting, todo, elsewhere, path)
+    assert missing == ["omni-seed-1", "omni-seed-2", "pruned-0.9-seed-2", "sandwich-seed-1"]
+    wer = {job.name: of[0].row["wer"] for job, of in mixed.items() if job.system == "pruned"}
+    assert wer["pruned-0.5-seed-1"] > wer["pruned-0.5-seed-2"]
+
+
+def test_other_utterances_are_no_comparison(setting, out):
+    trained, _ = compare.collect(setting, list(condition.jobs(setting, [1, 2])), out)
+    first = next(iter(trained))
+    trained[first] = [type(one)(one.row, one.utterances[1:]) for one in trained[first]]
+    with pytest.raises(UserError, match="omni-seed-1: test-clean is of other utterances than with dense-seed-1"):
+        trainings.words(trained)
+
+
+@pytest.mark.parametrize("text, says", [
+    (None, "no such file"), ("[]", "not a trainings.json"), ("{", "not a trainings.json"),
+    ('{"sets": {"t": [3, 4]}, "trainings": {"dense-seed-1": {"settings": "DIGEST", "rows": '
+     '[{"test_set": "t", "errors": [1]}]}}}', "1 utterances of 2"),
+])
+def test_a_file_that_is_no_good_is_named(setting, tmp_path, text, says):
+    todo = list(condition.jobs(setting, [1]))
+    path = tmp_path / "mine.json"
+    if text:
+        path.write_text(text.replace("DIGEST", trainings.settings_digest(setting, todo[0])))
+    with pytest.raises(UserError, match=f"mine.json: .*{says}"):
+        trainings.read(path, setting, todo)
 
 
 def test_nothing_is_done_yet(setting, tmp_path, monkeypatch, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors import UserError
-from tools.reproduce import condition, run
+from tools.reproduce import condition, run, trainings
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTING = condition.Condition("mini", 8.0, "mini.yaml", [0.5], [1], systems={name: {} for name in condition.SYSTEMS})
@@ -67,6 +67,18 @@ def test_one_that_fails_is_named(called, capsys, parallel):
     error = capsys.readouterr().err
     assert error.startswith("error: omni-seed-1 ended with exit code 3") and error.count("\n") == 1
     assert ("run.log" in error) == (parallel == "2")
+
+
+def test_what_a_file_has_is_not_trained(called, capfd, tmp_path):
+    jobs = {job.name: job for job in condition.jobs(SETTING, [1])}
+    there = {name: {"settings": trainings.settings_digest(SETTING, jobs[name]), "rows": []} for name in
+             ("dense-seed-1", "pruned-0.5-seed-1")}
+    path = tmp_path / "there.json"
+    path.write_text(json.dumps({"sets": {}, "trainings": there}))
+    run.main(["--reuse", str(path)])
+    assert [words[words.index("--exp-dir") + 1].rsplit("/")[-1] for words, _ in called()] == ["omni-seed-1"]
+    assert called.tables[0][-2:] == ["--reuse", str(path)]
+    assert f"2 of 3 trainings are in {path} with the same settings" in capfd.readouterr().out
 
 
 def test_plan_runs_nothing(called, capsys, monkeypatch):
