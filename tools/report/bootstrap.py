@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,16 +83,23 @@ def paired_difference(
 
 def _rates(systems: Sequence[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
     """For each system (resamples,) rates of the same resamples."""
-    draw = np.random.default_rng(seed)
     seeds, utterances, _ = systems[0].shape
-    times = draw.multinomial(utterances, np.full(utterances, 1.0 / utterances), size=resamples)
-    weights = draw.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)  # (resamples, seeds)
+    times, weights = _draws(seeds, utterances, resamples, seed)
     found = []
     for counts in systems:
-        totals = np.einsum("ru,suc->rsc", times, counts, optimize=True)  # (resamples, seeds, 2)
+        flat = counts.transpose(1, 0, 2).reshape(utterances, -1).astype(np.float32)
+        totals = (times @ flat).reshape(resamples, seeds, 2)  # whole numbers that float32 holds exactly
         errors, words = (weights[:, :, None] * totals).sum(axis=1).T
         found.append(100.0 * errors / np.maximum(words, 1))
     return found
+
+
+@functools.lru_cache(maxsize=8)  # drawing takes far longer than what is done with it; 34 MB for 860 utterances
+def _draws(seeds: int, utterances: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each utterance, (resamples, utterances) float32, and each training, (resamples, seeds), are drawn."""
+    draw = np.random.default_rng(seed)
+    times = draw.multinomial(utterances, np.full(utterances, 1.0 / utterances), size=resamples)
+    return times.astype(np.float32), draw.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:
