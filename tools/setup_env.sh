@@ -72,7 +72,9 @@ py=$venv/bin/python
 # The key changes with the requirements, so that changed ones are installed by the next call.
 setup_version=1
 checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
-key=$(cat "$root/$requirements" "$root/tools/kaldifeat/requirements.txt" | checksum) || exit 2
+files=("$root/$requirements" "$root/tools/kaldifeat/requirements.txt")
+[ "$stack" = modern ] || files+=("$root/tools/env/k2.txt")
+key=$(cat "${files[@]}" | checksum) || exit 2
 key=$setup_version-${key%% *}
 
 is_whole() {
@@ -191,7 +193,9 @@ if [ "$packages" != "$key" ]; then
   if [ "$stack" = k2 ] && [ "$pip_version" -ge 24 ]; then # refuses the file name of k2's wheel
     pip_install 'pip<24' || die "pip<24 could not be installed: $(first_error); log: $log"
   fi
-  if ! pip_install -r "$root/$requirements"; then
+  # Anew, whatever is there: the k2 of another Python has the same version.
+  if { [ "$stack" = k2 ] && ! pip_install --force-reinstall --no-deps -r "$root/tools/env/k2.txt"; } ||
+    ! pip_install -r "$root/$requirements"; then
     reason=$(first_error)
     # pip then says "no version found", which sends one looking in the wrong place
     grep -q -E 'connection broken|NewConnectionError|NameResolutionError' "$log" &&

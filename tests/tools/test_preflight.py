@@ -26,6 +26,11 @@ def test_every_shown_package_has_a_pin():
     assert PINS["k2"] == "1.23.4" and PINS["torch"] == "1.13.1"
 
 
+def test_the_wheel_of_k2_is_of_the_pinned_version():
+    (line,) = (x for x in (preflight.ROOT / "tools/env/k2.txt").read_text().splitlines() if not x.startswith("#"))
+    assert re.fullmatch(rf"k2=={re.escape(PINS['k2'])} --hash=sha256:[0-9a-f]{{64}}", line)
+
+
 def test_all_there():
     found = rows(WHOLE, facts={"torch": {"cuda": "11.7"}})
     assert {row.verdict for row in found.values()} == {"ok"}
@@ -36,7 +41,7 @@ def test_all_there():
 def test_missing_k2_names_the_pip_line():
     row = rows(without("k2"))["k2"]
     assert (row.verdict, row.needed) == ("missing", True)
-    assert row.detail == ".venv/bin/python -m pip install k2==1.23.4"
+    assert row.detail == ".venv/bin/python -m pip install --no-deps -r tools/env/k2.txt"
 
 
 def test_new_pip_is_replaced_before_k2_is_asked_for():
@@ -71,7 +76,7 @@ def test_broken_import_says_why_and_reinstalls():
     row = rows(WHOLE, errors={"k2": "ImportError: no _k2"})["k2"]
     assert row.verdict == "broken"
     assert row.detail == (
-        "ImportError: no _k2; .venv/bin/python -m pip install --force-reinstall --no-deps k2==1.23.4"
+        "ImportError: no _k2; .venv/bin/python -m pip install --force-reinstall --no-deps -r tools/env/k2.txt"
     )
 
 

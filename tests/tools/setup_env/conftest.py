@@ -33,6 +33,8 @@ case "$1 $2" in
       *tools/kaldifeat/requirements.txt*)
         [ ! -e "$FAKE/no-kaldifeat" ] || { echo "x.cc:1: fatal error: Python.h: No such file"; exit 1; }
         mkdir -p "$FAKE/site/kaldifeat" ;;
+      *k2.txt*)
+        [ ! -e "$FAKE/no-k2" ] || { echo "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"; exit 1; } ;;
       *requirements.txt*|*modern.txt*)
         [ ! -e "$FAKE/no-index" ] || { echo "ERROR: No matching distribution found for k2==1.23.4"; exit 1; }
         [ ! -e "$FAKE/slow" ] || { : >"$FAKE/in-pip"; sleep 60; } ;;

@@ -19,7 +19,8 @@ def test_whole_setup_and_the_call_after_it(machine):
     steps = [line[:10] for line in err.splitlines() if line.startswith("[")]
     assert steps == [f"[setup {number}/4" for number in (1, 2, 3, 4)]
     calls = machine.calls().splitlines()
-    assert calls[0].startswith("venv") and calls[-1] == "preflight" and len(calls) == 4
+    assert calls[0].startswith("venv") and calls[-1] == "preflight" and len(calls) == 5
+    assert "--force-reinstall --no-deps -r" in calls[1] and calls[1].endswith("/tools/env/k2.txt")
     assert machine.stamp()[1] == "yes"
     assert not (machine.venv / ".build").exists()
     assert sorted(os.listdir(machine.project)) == [".venv", "requirements.txt", "tools"]
@@ -90,14 +91,18 @@ def test_changed_requirements_are_installed(machine):
         file.write("one-more==1.0\n")
     assert machine.run("--no-kaldifeat")[0] == 0
     calls = machine.calls().splitlines()
-    assert len(calls) == 2 and "requirements.txt" in calls[0] and calls[1] == "preflight"
+    assert len(calls) == 3 and "requirements.txt" in calls[1] and calls[2] == "preflight"
+    with open(machine.project / "tools/env/k2.txt", "a") as file:
+        file.write("# another wheel\n")
+    assert machine.run("--no-kaldifeat")[0] == 0
+    assert "k2.txt" in machine.calls()
 
 
 def test_pip_too_new_for_k2_is_replaced(machine):
     machine.give_python()
     machine.run("--no-kaldifeat", FAKE_PIP="24")
     calls = machine.calls().splitlines()
-    assert calls[1] == "-m pip install --progress-bar off pip<24" and "requirements.txt" in calls[2]
+    assert calls[1] == "-m pip install --progress-bar off pip<24" and "k2.txt" in calls[2]
 
 
 def test_killed_while_pip_installs(machine):
@@ -141,6 +146,14 @@ def test_pip_that_fails(machine):
         f"log: {machine.venv}/setup.log\n"
     )
     assert not (machine.venv / ".omni_ok").exists()
+
+
+def test_index_without_the_wheel_of_k2(machine):
+    machine.give_python()
+    (machine.fake / "no-k2").touch()
+    code, _, err = machine.run()
+    assert code == 2 and "the packages: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES; log: " in err
+    assert not (machine.venv / ".omni_ok").exists() and "requirements.txt" not in machine.calls()
 
 
 def test_environment_that_does_not_import_is_not_marked_whole(machine):
