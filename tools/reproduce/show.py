@@ -115,16 +115,19 @@ def picture(rows: List[Row], path: Path) -> None:
         figure = Figure(figsize=(4.5 * max(2, len(sets)), 4.8), layout="constrained", facecolor="white")
         for axes, test_set in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets):
             here = [row for row in rows if row["test_set"] == test_set]
+            trained = [row["ci95"][1] for row in here if row["system"] != "oneshot"]
+            top = 1.15 * max(trained or [100.0])  # what was cut without training may leave the picture
             for system, (colour, marker, label) in _STYLE.items():
                 line = sorted((row for row in here if row["system"] == system), key=lambda row: row["size_bytes"])
                 if not line:
                     continue
+                if min(row["wer"] for row in line) > top:
+                    label += " (above the picture)"
                 sizes = [row["size_bytes"] / 1e6 for row in line]
                 axes.fill_between(sizes, [row["ci95"][0] for row in line], [row["ci95"][1] for row in line],
                                   color=colour, alpha=0.12, linewidth=0)
                 axes.plot(sizes, [row["wer"] for row in line], color=colour, marker=marker, linewidth=1.8, label=label)
-            trained = [row["ci95"][1] for row in here if row["system"] != "oneshot"]
-            axes.set_ylim(0, 1.15 * max(trained or [100.0]))  # what was cut without training may leave the picture
+            axes.set_ylim(0, top)
             axes.set_title(test_set, loc="left", color=_INK)
             axes.set_xlabel("size of the model's file, MB", color=_INK)
             axes.grid(True, color="#8a93a0", alpha=0.25)
