@@ -86,19 +86,27 @@ def test_plan_runs_nothing(called, capsys, monkeypatch):
     run.main(["--plan"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and lines[0].startswith("    2.50 h  ./run.sh --corpus mini")
-    assert lines[-1] == "3 trainings, 7.5 device hours in all at least (decoding not counted)"
+    assert lines[-1] == "3 trainings, about 7.5 device hours in all (decoding not counted)"
     assert not called() and not called.tables
 
 
-def test_hours_are_those_of_a_plan(monkeypatch):
+@pytest.mark.parametrize("made", [False, True])
+def test_hours_are_those_of_a_plan(monkeypatch, capsys, tmp_path, made):
+    measured_on = []
     rows = [{"loss": loss, "kind": kind, "audio_hours_per_hour": speed}
             for loss in ("k2", "native") for kind, speed in (("dense", 120.0), ("omni", 100.0))]
-    monkeypatch.setattr("tools.bench_train.measure", lambda *_: {
+    monkeypatch.setattr("tools.bench_train.measure", lambda config, data_dir, *_: measured_on.append(data_dir) or {
         "rows": rows, "device": "CPU", "torch": "2", "threads": 2})
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    (tmp_path / "egs").symlink_to(ROOT / "egs")
+    if made:
+        (tmp_path / "data/mini/lang_bpe_200").mkdir(parents=True)
     found = run.device_hours(SETTING, list(condition.jobs(SETTING, [1])))
     audio = 8.0 * 3 * 6 / 3  # three speeds, six epochs of a third each
     assert found["dense-seed-1"] == pytest.approx(audio / 120)
     assert found["omni-seed-1"] == pytest.approx(audio * (0.45 / 120 + 0.55 / 100)) == found["pruned-0.5-seed-1"]
+    assert measured_on == [tmp_path / "data/mini" if made else None]
+    assert ("on data/mini" if made else "on noise") in capsys.readouterr().out
 
 
 def test_nonsense_is_one_line(capsys):
