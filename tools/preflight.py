@@ -116,7 +116,8 @@ class Environment:
     def row(self, name: str) -> Row:
         """The line of one package."""
         want, have, needed = self.pins.get(name), self.versions.get(name), name not in OPTIONAL[self.stack]
-        asked = "-r tools/env/k2.txt" if name == "k2" else f"{name}=={want}"
+        wrong = have is not None and want is not None and have.split("+")[0] != want
+        broken = have is not None and not wrong and name in self.errors
         if name == "kaldifeat":
             mend = f"optional (lhotse's fbank serves): {self.setup} --kaldifeat"
         elif want is None:
@@ -125,13 +126,14 @@ class Environment:
             mend = self.setup  # nothing to mend piece by piece
         else:
             old_pip = f"{self.python} -m pip install 'pip<24' && " if name == "k2" and self.pip_major >= 24 else ""
-            mend = f"{old_pip}{self.python} -m pip install {'--no-deps ' if name == 'k2' else ''}{asked}"
+            flags = "--force-reinstall --no-deps " if broken else "--no-deps " if name == "k2" else ""
+            asked = "-r tools/env/k2.txt" if name == "k2" else f"{name}=={want}"
+            mend = f"{old_pip}{self.python} -m pip install {flags}{asked}"
         if have is None:
             return Row(name, "-", "missing", mend, needed)
-        if want is not None and have.split("+")[0] != want:
+        if wrong:
             return Row(name, have, "wrong version", f"want {want}: {mend}", needed)
-        if name in self.errors:
-            mend = mend.replace("--no-deps ", "").replace(asked, f"--force-reinstall --no-deps {asked}")
+        if broken:
             return Row(name, have, "broken", f"{self.errors[name][:120]}; {mend}", needed)
         return Row(name, have, needed=needed)
 

@@ -184,6 +184,12 @@ export TMPDIR=$venv/.build
 
 pip_install() { "$py" -m pip install --progress-bar off "$@" >>"$log" 2>&1; }
 
+install_packages() {
+  # k2 anew, whatever is there: that of another Python has the same version.
+  [ "$stack" = modern ] || pip_install --force-reinstall --no-deps -r "$root/tools/env/k2.txt" || return
+  pip_install -r "$root/$requirements"
+}
+
 # ---- 2: packages -------------------------------------------------------------------------------------------------------
 if [ "$packages" != "$key" ]; then
   [ "$owner" = adopted ] || put "$venv/.omni_state" "ours installing"
@@ -193,9 +199,7 @@ if [ "$packages" != "$key" ]; then
   if [ "$stack" = k2 ] && [ "$pip_version" -ge 24 ]; then # refuses the file name of k2's wheel
     pip_install 'pip<24' || die "pip<24 could not be installed: $(first_error); log: $log"
   fi
-  # Anew, whatever is there: the k2 of another Python has the same version.
-  if { [ "$stack" = k2 ] && ! pip_install --force-reinstall --no-deps -r "$root/tools/env/k2.txt"; } ||
-    ! pip_install -r "$root/$requirements"; then
+  if ! install_packages; then
     reason=$(first_error)
     # pip then says "no version found", which sends one looking in the wrong place
     grep -q -E 'connection broken|NewConnectionError|NameResolutionError' "$log" &&

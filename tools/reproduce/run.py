@@ -55,8 +55,8 @@ def run_job(condition: Condition, job: Job, out: Path, parallel: int) -> None:
 def device_hours(condition: Condition, todo: List[Job]) -> Dict[str, float]:
     """{job: hours that its training takes on one device like this machine's}, from a few steps measured here.
 
-    They are of the corpus where stages 1 and 2 have made it, else of noise as long as LibriSpeech's utterances: with batches
-    of seconds, such as mini's, those are emptier than the corpus's and the estimate too high.
+    They are of the corpus where stages 1 and 2 have made it, else of noise as long as LibriSpeech's utterances: those fill
+    batches of 20 s, such as mini's, badly, and the estimate is too high.
     """
     from egs.librispeech.omni_sparsity.config import load_config
     from tools import bench_train, plan

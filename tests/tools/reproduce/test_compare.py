@@ -102,6 +102,18 @@ def test_files(setting, out, monkeypatch, capsys):
         job.name for job in condition.jobs(setting, [1, 2])} - {"pruned-0.9-seed-2"}
 
 
+@pytest.mark.parametrize("cut, said", [(90.0, True), (20.0, False)])
+def test_the_picture_says_what_lies_above_it(monkeypatch, tmp_path, cut, said):
+    figures = []
+    monkeypatch.setattr(show, "Figure", lambda figure=show.Figure, **how: figures.append(figure(**how)) or figures[-1])
+    show.picture([
+        {"test_set": "test-clean", "strategy": system, "system": system, "size_bytes": 1e6, "wer": wer, "ci95": [wer, wer]}
+        for system, wer in (("pruned", 20.0), ("oneshot", cut))], tmp_path / "pareto.png")
+    legend = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    assert "each pruned on its own" in legend
+    assert ("dense, cut without training (above the picture)" in legend) == said and len(legend) == 2
+
+
 def test_trainings_can_be_had_from_a_file(setting, out, tmp_path_factory):
     todo = list(condition.jobs(setting, [1, 2]))
     trained, missing = compare.collect(setting, todo, out)
