@@ -6,12 +6,14 @@
 Steps are taken on noise with the lengths of LibriSpeech's utterances (no corpus is needed), dense and as the recipe's
 curriculum has them at three quarters of the training. The time of a whole training is the audio of all its epochs over
 the audio that one process gets through; it counts neither validation nor waiting for data or for other processes, so
-take it as the least.
+take it as the least. On a CPU a measured step has 50 s of audio at most, whatever data.max_duration says: the time of
+an hour of audio hardly depends on it there, and 300 s of conf/librispeech.yaml take over 20 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Dict, List
@@ -21,6 +23,7 @@ from tools.atomic import write_json
 from tools.bench_train import KINDS, losses_here, measure, peak_of
 from tools.errors import UserError, cli
 
+CPU_SECONDS = 50.0  # of audio in a step that a CPU measures
 SPEEDS = 3  # stage 1 stores every training utterance at 0.9, 1.0 and 1.1 of its speed
 CONFIG = Path(__file__).resolve().parents[1] / "egs/librispeech/omni_sparsity/conf/librispeech.yaml"
 
@@ -47,6 +50,16 @@ def sizes(config: Config) -> Dict[str, int]:
         "running_average": 2 * float32 * (count + private),
         "masks_and_ranks": float32 * masked + masked // 4,
     }
+
+
+def measurable(config: Config) -> Config:
+    """`config` with batches that this machine can be asked to take a few of."""
+    from egs.librispeech.omni_sparsity.distributed import cuda_works
+
+    if cuda_works(config.loss.backend):
+        return config
+    seconds = min(config.data.max_duration, CPU_SECONDS)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, max_duration=seconds))
 
 
 def plan(config: Config, measured: Dict[str, Any], hours: float, world_size: int, price: float, loss: str) -> Dict:
@@ -113,9 +126,11 @@ def main(argv: List[str] | None = None) -> None:
         measured = _read(args.measured)
         loss = measured["rows"][0]["loss"] if config.loss.backend == "auto" else loss
     else:
-        measured = measure(config, None, args.steps, 0.75, [(loss, kind) for kind in KINDS])
+        here = measurable(config)
+        measured = measure(here, None, args.steps, 0.75, [(loss, kind) for kind in KINDS])
+        overrides = [*args.overrides, f"data.max_duration={here.data.max_duration}"]
         again = ["--config", str(args.config), "--synthetic"]
-        again += [word for override in args.overrides for word in ("--set", override)]
+        again += [word for override in overrides for word in ("--set", override)]
         for row in measured["rows"]:
             row["peak_mb"] = peak_of(again, (row["loss"], row["kind"]))
     found = plan(config, measured, args.hours, args.world_size, args.price, loss)

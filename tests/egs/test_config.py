@@ -20,8 +20,9 @@ def test_every_shipped_configuration_loads_and_survives_a_round_trip(path, tmp_p
 def test_the_command_line_wins_over_the_file(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("train: {num_epochs: 3, base_lr: 1e-4}\n")
-    config = load_config(path, ["train.num_epochs=7", "omni.bins=[0.5, 0.9]"])
-    assert (config.train.num_epochs, config.train.base_lr, config.omni.bins) == (7, 1e-4, [0.5, 0.9])
+    config = load_config(path, ["train.num_epochs=7", "omni.bins=[0, 5e-1]"])
+    assert (config.train.num_epochs, config.train.base_lr, config.omni.bins) == (7, 1e-4, [0.0, 0.5])
+    assert [type(edge) for edge in config.omni.bins] == [float, float]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,20 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("omni.growth=square", "omni.growth 'square': want one of linear, cubic"),
         ("omni.p_min=0.7", "omni.p_max 0.35 and omni.p_min 0.7: want at most 1 together"),
         ("data.max_duration=-3", "data.max_duration -3.0: want at least 1"),
+        ("loss.distill=-1", "loss.distill -1.0: want at least 0"),
+        ("loss.distill=.nan", "loss.distill nan: want at least 0"),
+        ("loss.am_scale=1.5", "loss.am_scale 1.5: want a share, 0 to 1"),
+        ("model.dropout=1.5", "model.dropout 1.5: want a share, 0 to 1"),
+        ("train.base_lr=0", "train.base_lr 0.0: want more than 0"),
+        ("model.num_heads=5", "model.encoder_dim 144: want a multiple of model.num_heads, 5"),
+        ("decode.blank_penalty=.inf", "decode.blank_penalty inf: want a number"),
+        ("train.betas=[0.9]", r"train.betas \[0.9\]: want two numbers"),
+        ("train.betas=[0.9, 1]", r"train.betas \[0.9, 1(.0)?\]: want two numbers"),
+        ("train.betas=[a, b]", "train.betas wants a list of float, not 'a'"),
+        ("omni.private=[3]", "omni.private wants a list of str, not 3"),
+        ("omni.bins=0.5", "omni.bins wants list, not 0.5"),
+        ("model.activation=tanh", "model.activation 'tanh': want one of relu, gelu, silu"),
+        ("data.noise_snr=[20, 10]", r"data.noise_snr \[20(.0)?, 10(.0)?\]: want two numbers of dB"),
     ],
 )
 def test_a_wrong_override_is_named(override, words):

@@ -91,6 +91,24 @@ def test_it_plans_from_steps_of_its_own(small, monkeypatch, capsys):
     assert "time: at least" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("gpu, wanted, seconds", [(False, 300.0, 50.0), (False, 20.0, 20.0), (True, 300.0, 300.0)])
+def test_a_cpu_measures_shorter_batches(small, monkeypatch, gpu, wanted, seconds):
+    from egs.librispeech.omni_sparsity.config import load_config
+
+    monkeypatch.setattr("egs.librispeech.omni_sparsity.distributed.cuda_works", lambda backend: gpu)
+    config = load_config(small, [f"data.max_duration={wanted}"])
+    assert plan.measurable(config).data.max_duration == seconds and config.data.max_duration == wanted
+
+
+def test_the_peak_is_that_of_the_measured_steps(small, monkeypatch, capsys):
+    monkeypatch.setattr("egs.librispeech.omni_sparsity.distributed.cuda_works", lambda backend: False)
+    asked = []
+    monkeypatch.setattr(plan, "peak_of", lambda again, variant: asked.append(again))
+    plan.main(["--config", str(small), "--steps", "1", "--hours", "1", "--set", "data.max_duration=100"])
+    assert asked[0][-2:] == ["--set", "data.max_duration=50.0"]
+    assert ", 432 steps" in capsys.readouterr().out  # of the training: 1 h, three speeds, four epochs, 100 s a step
+
+
 @pytest.mark.parametrize("module, arguments, words", [
     (bench_train, ["--steps", "0"], "--steps 0: want at least 1"),
     (bench_train, ["--progress", "2"], "--progress 2.0: want 0 to 1"),

@@ -66,7 +66,7 @@ def device_hours(condition: Condition, todo: List[Job]) -> Dict[str, float]:
     config, data_dir = load_config(path), ROOT / "data" / condition.corpus
     there = (data_dir / f"lang_bpe_{config.model.vocab_size}").is_dir()
     variants = [(loss, kind) for kind in bench_train.KINDS]
-    measured = bench_train.measure(config, data_dir if there else None, 5, 0.75, variants)
+    measured = bench_train.measure(plan.measurable(config), data_dir if there else None, 5, 0.75, variants)
     hours = {}
     for job in todo:
         found = plan.plan(load_config(path, list(job.settings)), measured, condition.hours, 1, 0.0, loss)

@@ -249,6 +249,16 @@ def _names(value: Any) -> List[str]:
     return [f.name for f in dataclasses.fields(value)]
 
 
+def _number(value: Any) -> Any:
+    """A float where `value` is a number, or a string such as 1e-3, which YAML takes for one; else `value`."""
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    return value
+
+
 def _set(config: Config, section: str, name: str, value: Any, where: str) -> None:
     if section not in _names(config):
         raise UserError(f"{where}: no section {section!r}; there are {', '.join(_names(config))}")
@@ -256,16 +266,15 @@ def _set(config: Config, section: str, name: str, value: Any, where: str) -> Non
     if name not in _names(part):
         raise UserError(f"{where}: no setting {section}.{name}; there are {', '.join(_names(part))}")
     want = typing.get_type_hints(type(part))[name]
-    want = typing.get_origin(want) or want
-    if want is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if want is float and isinstance(value, str):  # YAML reads 1e-3 as a string
-        try:
-            value = float(value)
-        except ValueError:
-            pass
-    if type(value) is not want:
-        raise UserError(f"{where}: {section}.{name} wants {want.__name__}, not {value!r}")
+    kind, of = typing.get_origin(want) or want, typing.get_args(want)
+    value = _number(value) if kind is float else value
+    if type(value) is not kind:
+        raise UserError(f"{where}: {section}.{name} wants {kind.__name__}, not {value!r}")
+    if kind is list:
+        value = [_number(item) if of[0] is float else item for item in value]
+        for item in value:
+            if type(item) is not of[0]:
+                raise UserError(f"{where}: {section}.{name} wants a list of {of[0].__name__}, not {item!r}")
     setattr(part, name, value)
 
 
