@@ -6,8 +6,8 @@
 Steps are taken on noise with the lengths of LibriSpeech's utterances (no corpus is needed), dense and as the recipe's
 curriculum has them at three quarters of the training. The time of a whole training is the audio of all its epochs over
 the audio that one process gets through; it counts neither validation nor waiting for data or for other processes, so
-take it as the least. On a CPU a measured step has 50 s of audio at most, whatever data.max_duration says: the time of
-an hour of audio hardly depends on it there, and 300 s of conf/librispeech.yaml take over 20 GB.
+take it as the least. On a CPU a measured step has 50 s of audio at most, whatever data.max_duration says: one of the
+300 s of conf/librispeech.yaml takes over 20 GB.
 """
 
 from __future__ import annotations
