@@ -91,8 +91,7 @@ def test_unknown_stack(machine):
 
 def test_too_little_disk(machine):
     machine.give_python("3.10")
-    (machine.bin / "df").unlink()
-    machine.program(machine.bin / "df", "#!/bin/sh\necho header\necho /dev/x 9 9 5000000 50% /\n")
+    machine.give_disk(4)
     code, out, err = machine.run()
     assert (code, out) == (2, "")
     assert "making the environment takes 6 GB of disk, 4 GB are free there" in err
