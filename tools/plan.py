@@ -1,4 +1,4 @@
-"""How long a training will take, and what it needs, from a few measured steps on this machine.
+"""How long a training will take, what memory and disk it needs, from a few measured steps on this machine.
 
     python -m tools.plan [--config conf/librispeech.yaml] [--hours 960] [--world-size 4] [--price 3.0] [--out plan.json]
     python -m tools.plan --measured train.json ...      # what tools.bench_train --synthetic --out wrote elsewhere
@@ -29,7 +29,8 @@ CONFIG = Path(__file__).resolve().parents[1] / "egs/librispeech/omni_sparsity/co
 
 
 def sizes(config: Config) -> Dict[str, int]:
-    """Bytes that a training holds beside activations: weights and gradients, optimizer, averages, masks."""
+    """Bytes that a training holds beside activations: weights and gradients, optimizer, averages, masks; and those of
+    a checkpoint."""
     import torch
 
     from egs.librispeech.omni_sparsity.model import Transducer
@@ -43,12 +44,12 @@ def sizes(config: Config) -> Dict[str, int]:
     moments = 2 * count - (matrices if config.train.optimizer == "muon" else 0)
     private = sum(p.numel() for _, p in net.private_parameters())
     float32 = torch.finfo(torch.float32).bits // 8
+    weights, ranks = float32 * (count + private), masked // 4
+    optimizer, average = float32 * (moments + 2 * private), 2 * weights
     return {
         "parameters": count, "masked_weights": masked,
-        "weights_and_gradients": float32 * 2 * (count + private),
-        "optimizer": float32 * (moments + 2 * private),
-        "running_average": 2 * float32 * (count + private),
-        "masks_and_ranks": float32 * masked + masked // 4,
+        "weights_and_gradients": 2 * weights, "optimizer": optimizer, "running_average": average,
+        "masks_and_ranks": float32 * masked + ranks, "checkpoint": weights + optimizer + average + ranks,
     }
 
 
@@ -77,11 +78,13 @@ def plan(config: Config, measured: Dict[str, Any], hours: float, world_size: int
     dense = config.omni.dense_until
     time = audio * (dense / speed["dense"] + (1 - dense) / speed["omni"]) / world_size
     peaks = [row["peak_mb"] for row in measured["rows"] if row["loss"] == loss and row.get("peak_mb")]
+    held = sizes(config)
     return {
         "audio_hours": audio, "steps": round(3600 * audio / (config.data.max_duration * world_size)),
         "hours": time, "dense_hours": audio / speed["dense"] / world_size,
         "device_hours": time * world_size, "cost": time * world_size * price if price else None,
-        "peak_mb": max(peaks, default=None), "bytes": sizes(config), "loss": loss, "world_size": world_size,
+        "peak_mb": max(peaks, default=None), "bytes": held,
+        "disk_bytes": config.train.num_epochs * held["checkpoint"], "loss": loss, "world_size": world_size,
     }
 
 
@@ -93,6 +96,7 @@ def show(found: Dict[str, Any], measured: Dict[str, Any]) -> None:
     print(f"memory of each process, beside activations: weights and gradients {held['weights_and_gradients'] / mb:.0f} "
           f"MB, optimizer {held['optimizer'] / mb:.0f}, running average {held['running_average'] / mb:.0f}, masks "
           f"{held['masks_and_ranks'] / mb:.0f}")
+    print(f"disk: {found['disk_bytes'] / 1e9:.1f} GB, as every epoch leaves a checkpoint of {held['checkpoint'] / mb:.0f} MB")
     if found["peak_mb"]:
         print(f"peak as measured: {found['peak_mb'] / 1000:.1f} GB")
     print(f"audio: {found['audio_hours']:.0f} h in all epochs, {found['steps']} steps")

@@ -16,6 +16,7 @@ from egs.librispeech.omni_sparsity.backend import loss_backend
 from egs.librispeech.omni_sparsity.checkpoint import load_checkpoint
 from egs.librispeech.omni_sparsity.trainer import Trainer
 from tools.errors import UserError
+from tools.plan import sizes
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,13 @@ def run(config, data_dir, exp_dir, stop_at=None, **more):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def tensor_bytes(content):
+    if isinstance(content, torch.Tensor):
+        return content.numel() * content.element_size()
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, (list, tuple)) else ()
+    return sum(map(tensor_bytes, parts))
 
 
 def assert_same_training(one: Path, other: Path, name: str):
@@ -99,6 +107,15 @@ def test_passes_are_counted_and_every_kind_is_told(config, data_dir, tmp_path, c
     assert "min" in log and "random" in log and "validation, pruned loss/frame: max" in log
     assert {"model", "model_avg", "optimizer", "scheduler", "grad_scaler", "sampler", "average_period",
             "batch_idx_train"} <= state.keys()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_checkpoint_is_as_large_as_planned(config, data_dir, tmp_path, optimizer):
+    config.train.optimizer, config.train.num_epochs = optimizer, 1
+    run(config, data_dir, tmp_path)
+    state = load_checkpoint(tmp_path / "epoch-1.pt")
+    held = {name: tensor_bytes(state[name]) for name in ("model", "model_avg", "omni", "optimizer")}
+    assert sum(held.values()) == pytest.approx(sizes(config)["checkpoint"], rel=0.01), held
 
 
 def test_half_precision_learns_as_well(config, data_dir, tmp_path):

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from tools.errors import UserError, cli
 from tools.reproduce import trainings
@@ -52,8 +52,8 @@ def run_job(condition: Condition, job: Job, out: Path, parallel: int) -> None:
         raise UserError(f"{job.name} ended with exit code {code}{where}; tools/reproduce.sh goes on from there")
 
 
-def device_hours(condition: Condition, todo: List[Job]) -> Dict[str, float]:
-    """{job: hours that its training takes on one device like this machine's}, from a few steps measured here.
+def plans(condition: Condition, todo: List[Job]) -> Dict[str, Dict[str, Any]]:
+    """{job: what `tools.plan` says of its training on one device like this machine's}, from a few steps measured here.
 
     They are of the corpus where stages 1 and 2 have made it, else of noise as long as LibriSpeech's utterances: those fill
     batches of 20 s, such as mini's, badly, and the estimate is too high.
@@ -67,13 +67,11 @@ def device_hours(condition: Condition, todo: List[Job]) -> Dict[str, float]:
     there = (data_dir / f"lang_bpe_{config.model.vocab_size}").is_dir()
     variants = [(loss, kind) for kind in bench_train.KINDS]
     measured = bench_train.measure(plan.measurable(config), data_dir if there else None, 5, 0.75, variants)
-    hours = {}
-    for job in todo:
-        found = plan.plan(load_config(path, list(job.settings)), measured, condition.hours, 1, 0.0, loss)
-        hours[job.name] = found["dense_hours"] if job.system == "dense" else found["hours"]
+    found = {job.name: plan.plan(load_config(path, list(job.settings)), measured, condition.hours, 1, 0.0, loss)
+             for job in todo}
     print(f"measured here: {measured['device']}, torch {measured['torch']}, loss {loss}, {measured['threads']} threads, on "
           + (f"data/{condition.corpus}" if there else "noise, as the corpus is not made yet"))
-    return hours
+    return found
 
 
 def compare(argv: List[str]) -> str:
@@ -90,7 +88,7 @@ def main(argv: List[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
-    parser.add_argument("--plan", action="store_true", help="print the trainings and how long they take; run none")
+    parser.add_argument("--plan", action="store_true", help="print the trainings and what time and disk they take; run none")
     args = parser.parse_args(argv)
     if args.parallel < 1:
         raise UserError(f"--parallel {args.parallel}: want at least 1")
@@ -101,10 +99,13 @@ def main(argv: List[str] | None = None) -> None:
         print(f"{len(kept)} of {len(todo)} trainings are in {args.reuse} with the same settings")
         todo = [job for job in todo if job not in kept]
     if args.plan:
-        hours = device_hours(condition, todo)
+        found = plans(condition, todo)
+        hours = {job: found[job.name]["dense_hours" if job.system == "dense" else "hours"] for job in todo}
         for job in todo:
-            print(f"{hours[job.name]:8.2f} h  {shlex.join(command(condition, job, out))}")
-        print(f"{len(todo)} trainings, about {sum(hours.values()):.1f} device hours in all (decoding not counted)")
+            print(f"{hours[job]:8.2f} h  {shlex.join(command(condition, job, out))}")
+        disk = sum(one["disk_bytes"] for one in found.values()) / 1e9
+        print(f"{len(todo)} trainings, about {sum(hours.values()):.1f} device hours in all (decoding not counted), "
+              f"{disk:.1f} GB of checkpoints (docs/running.md says which may go)")
         return
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
     table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds))]

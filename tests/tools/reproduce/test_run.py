@@ -82,16 +82,17 @@ def test_what_a_file_has_is_not_trained(called, capfd, tmp_path):
 
 
 def test_plan_runs_nothing(called, capsys, monkeypatch):
-    monkeypatch.setattr(run, "device_hours", lambda setting, todo: {job.name: 2.5 for job in todo})
+    one = {"hours": 2.5, "dense_hours": 2.0, "disk_bytes": 4e8}
+    monkeypatch.setattr(run, "plans", lambda setting, todo: {job.name: one for job in todo})
     run.main(["--plan"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[0].startswith("    2.50 h  ./run.sh --corpus mini")
-    assert lines[-1] == "3 trainings, about 7.5 device hours in all (decoding not counted)"
+    assert len(lines) == 4 and lines[0].startswith("    2.00 h  ./run.sh --corpus mini")
+    assert lines[-1].startswith("3 trainings, about 7.0 device hours in all (decoding not counted), 1.2 GB of checkpoints")
     assert not called() and not called.tables
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_hours_are_those_of_a_plan(monkeypatch, capsys, tmp_path, made):
+def test_plans_of_all_trainings(monkeypatch, capsys, tmp_path, made):
     measured_on = []
     rows = [{"loss": loss, "kind": kind, "audio_hours_per_hour": speed}
             for loss in ("k2", "native") for kind, speed in (("dense", 120.0), ("omni", 100.0))]
@@ -101,10 +102,12 @@ def test_hours_are_those_of_a_plan(monkeypatch, capsys, tmp_path, made):
     (tmp_path / "egs").symlink_to(ROOT / "egs")
     if made:
         (tmp_path / "data/mini/lang_bpe_200").mkdir(parents=True)
-    found = run.device_hours(SETTING, list(condition.jobs(SETTING, [1])))
+    found = run.plans(SETTING, list(condition.jobs(SETTING, [1])))
     audio = 8.0 * 3 * 6 / 3  # three speeds, six epochs of a third each
-    assert found["dense-seed-1"] == pytest.approx(audio / 120)
-    assert found["omni-seed-1"] == pytest.approx(audio * (0.45 / 120 + 0.55 / 100)) == found["pruned-0.5-seed-1"]
+    hours = audio * (0.45 / 120 + 0.55 / 100)
+    assert found["dense-seed-1"]["dense_hours"] == pytest.approx(audio / 120)
+    assert found["omni-seed-1"]["hours"] == pytest.approx(hours) == found["pruned-0.5-seed-1"]["hours"]
+    assert found["omni-seed-1"]["disk_bytes"] == 6 * found["omni-seed-1"]["bytes"]["checkpoint"]
     assert measured_on == [tmp_path / "data/mini" if made else None]
     assert ("on data/mini" if made else "on noise") in capsys.readouterr().out
 
