@@ -39,7 +39,8 @@ class Plan:
         grow_from, grow_until: the smallest begins at the sparsity `grow_from` at `dense_until`, and reaches the end of
             its range at `grow_until`; `growth`: "linear" or "cubic" (fast at first).
         first: "largest": all sizes train together from `dense_until` on; "smallest": until `grow_until` the smallest
-            trains alone, then what it dropped is zero, and all sizes grow back from it together.
+            trains alone, then what it dropped comes back, and all sizes train together.
+        grow_with: smallest first: with what share of the value that it was dropped with a weight comes back, 0 to 1.
         refresh_every: steps between two rankings of the blocks; `rank`: of "all", or of those that the smallest
             sub-network has "kept"; after `freeze_at` the ranking stays.
 
@@ -59,6 +60,7 @@ class Plan:
     grow_until: float = 0.5
     growth: str = "linear"
     first: str = "largest"
+    grow_with: float = 0.0
     refresh_every: int = 100
     rank: str = "all"
     freeze_at: float = 0.7
@@ -69,8 +71,8 @@ class Plan:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: want one of {', '.join(allowed)}")
-        for name in ("p_max", "p_min", "random_low", "spread", "dense_until", "grow_from", "grow_until", "freeze_at",
-                     "prune_to"):
+        for name in ("p_max", "p_min", "random_low", "spread", "dense_until", "grow_from", "grow_until", "grow_with",
+                     "freeze_at", "prune_to"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} {getattr(self, name)}: want a share, 0 to 1")
         if self.refresh_every < 1:
@@ -107,8 +109,8 @@ class Curriculum:
         if self.plan.first == "smallest":
             self.net.carry_private(self.smallest(before), smallest)
         if self.grows_back(before, progress):
-            # Every sub-network begins as the smallest: what that dropped is zero, its private values are everyone's.
-            self.net.prune_(smallest)
+            # Every sub-network begins as the smallest, or near it, with its private values.
+            self.net.prune_(smallest, left=self.plan.grow_with)
             for edge in self.net.bins:
                 self.net.carry_private(self.net.largest(), self.net.uniform(edge))
 

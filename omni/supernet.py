@@ -149,22 +149,30 @@ class Supernet(Sampler):
             raise RuntimeError(f"{changed[0]}: changed while a sub-network was active, and the change is lost; step "
                                "the optimizer after leaving")
 
-    def prune_(self, spec: Spec, key: str | None = None) -> None:
+    def prune_(self, spec: Spec, key: str | None = None, left: float = 0.0) -> None:
         """Makes the model the sub-network `spec` for good: masked weights, private values in the plain keys.
 
         The masks are those of `active`: as ranked last.
 
+        Args:
+            left: what masks remove is multiplied by this, 0 to 1: above 0 it only fades.
+
         Raises:
             RuntimeError: a sub-network is active.
-            ValueError: as `active`.
+            ValueError: as `active`; `left` is no share.
         """
         self._must_be_idle("the model is pruned")
         self._check(spec, key)
+        if not 0.0 <= left <= 1.0:
+            raise ValueError(f"left {left}: want a share, 0 to 1")
         private = self.bin_of(spec)
         with torch.no_grad():
             for name, sparsity in spec.items():
                 target = self.targets[name]
+                before = target.weight.clone() if left else None
                 target.structure.mask_(target.weight, self._masks.mask(name, sparsity, key))
+                if left:
+                    target.weight.lerp_(before, left)  # exact where nothing was removed
         self._private.bake(private)
 
     def mask(self, name: str, sparsity: float, key: str | None = None) -> Tensor:

@@ -111,29 +111,32 @@ def test_each_batch_of_a_step_has_a_sub_network_of_its_own(learner):
     assert len({str(same.curriculum.subnets(5, 0.8, place)) for place in range(4)}) == 1
 
 
-def test_the_others_grow_back_from_the_smallest(learner):
+@pytest.mark.parametrize("grow_with", [0.0, 0.25])
+def test_the_others_grow_back_from_the_smallest(learner, grow_with):
     made = learner(first="smallest", growth="cubic", grow_from=0.0, grow_until=0.5, rank="kept", refresh_every=1,
-                   sizes={0.0: 1.0, 0.5: 1.0, 0.9: 1.0}, freeze_at=1.0)
+                   sizes={0.0: 1.0, 0.5: 1.0, 0.9: 1.0}, freeze_at=1.0, grow_with=grow_with)
     net, x = made.net, batch()
     made.train_step([x], 0.1)
     for progress in (0.25, 0.3, 0.4, 0.49):
         made.train_step([x], progress)
     smallest = net.smallest()
     masks = {name: net.mask(name, 0.9) for name in smallest}
-    assert any(net.targets[name].weight[~masks[name]].any() for name in smallest)
+    old = {name: net.targets[name].weight.detach().clone() for name in smallest}
+    assert any(old[name][~masks[name]].any() for name in smallest)
     before = made.passes
     real, steps = made._update, []
     made._update = lambda: steps.append({
-        "zeros": all(not net.targets[name].weight[~net.mask(name, 0.9)].any() for name in smallest),
+        "back": all(torch.allclose(net.targets[name].weight[~masks[name]], grow_with * old[name][~masks[name]])
+                    and torch.equal(net.targets[name].weight[masks[name]], old[name][masks[name]]) for name in smallest),
         "private": all(torch.equal(value, made.model.get_parameter(name.partition(":")[2]))
                        for name, value in net.private_parameters()),
     }) or real()
     made.train_step([x], 0.5)
-    assert steps == [{"zeros": True, "private": True}] and made.passes == before + 1
+    assert steps == [{"back": True, "private": True}] and made.passes == before + 1
     kept = {name: net.mask(name, 0.5) for name in smallest}
     for progress in (0.6, 0.7, 0.8):
         made.train_step([x], progress)
-    assert not steps[-1]["zeros"] and not steps[-1]["private"]
+    assert not steps[-1]["back"] and not steps[-1]["private"]
     assert all(torch.equal(net.mask(name, 0.5), kept[name]) for name in smallest)  # within the smallest
 
 

@@ -119,6 +119,19 @@ def test_pruned_model_equals_active_model_and_loads_into_a_plain_one():
     assert torch.equal(plain(x), want)
 
 
+@pytest.mark.parametrize("left", [0.3, 1.0])
+def test_what_is_pruned_may_only_fade(left):
+    model, net = make(private=True)
+    before = snapshot(model)
+    net.prune_(net.uniform(0.8), left=left)
+    for name, target in net.targets.items():
+        kept = net.mask(name, 0.8)
+        assert torch.equal(target.weight[kept], before[name][kept]) and not kept.all()
+        assert torch.allclose(target.weight[~kept], left * before[name][~kept])
+    with pytest.raises(ValueError, match="left 1.5: want a share"):
+        net.prune_(net.uniform(0.8), left=1.5)
+
+
 def test_state_survives_a_save_and_a_load(tmp_path):
     model, net = make(private=True)
     with net.active(net.uniform(0.5)):  # from here on private values live alone

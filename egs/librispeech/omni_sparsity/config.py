@@ -137,8 +137,9 @@ class Omni:
     grow_from: float = 0.5  # the smallest sub-network begins at this sparsity at dense_until ...
     grow_until: float = 0.5  # ... and reaches its range's end here
     # "largest": all sizes train together from dense_until on. "smallest": until grow_until the smallest trains alone, as
-    # a model that is pruned for one size; then what it dropped is zero, and all sizes grow back from it together.
+    # a model that is pruned for one size; then what it dropped comes back, and all sizes train together.
     first: str = "largest"
+    grow_with: float = 0.0  # smallest first: what it dropped comes back with this share of its value
     growth: str = "linear"  # or "cubic": fast at first, slow at last (Zhu & Gupta 2017)
     refresh_every: int = 100  # passes between two rankings of the blocks
     rank: str = "all"  # which blocks: "all", or "kept": those that the smallest sub-network still has

@@ -24,7 +24,7 @@ _AT_LEAST_ZERO = (
 _SHARES = (
     "model.dropout", "loss.lm_scale", "loss.am_scale", "loss.context_noise", "data.max_frames_mask_fraction",
     "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
-    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.freeze_at", "omni.prune_to",
+    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.grow_with", "omni.freeze_at", "omni.prune_to",
     "train.warm_up", "train.final_lr",
 )
 
