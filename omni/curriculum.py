@@ -41,6 +41,8 @@ class Plan:
         first: "largest": all sizes train together from `dense_until` on; "smallest": until `grow_until` the smallest
             trains alone, then what it dropped comes back, and all sizes train together.
         grow_with: smallest first: with what share of the value that it was dropped with a weight comes back, 0 to 1.
+        hold: smallest first: what the smallest keeps is, after `grow_until`, trained for the smallest alone; steps of the
+            others leave it as it is.
         refresh_every: steps between two rankings of the blocks; `rank`: of "all", or of those that the smallest
             sub-network has "kept"; after `freeze_at` the ranking stays.
 
@@ -61,6 +63,7 @@ class Plan:
     growth: str = "linear"
     first: str = "largest"
     grow_with: float = 0.0
+    hold: bool = False
     refresh_every: int = 100
     rank: str = "all"
     freeze_at: float = 0.7
@@ -136,6 +139,12 @@ class Curriculum:
         if p.sizes:
             return [self.net.pick(step, p.sizes, rank=rank, high=high)]
         return [self.net.single(step, p.p_max, p.p_min, rank=rank, **options)]
+
+    def held(self, spec: Spec, progress: float) -> Spec | None:
+        """The sub-network whose weights a step of `spec` leaves as they are; None: of none."""
+        smallest = self.smallest(progress)
+        alone = not self.plan.hold or self.plan.first != "smallest" or progress < self.plan.grow_until
+        return None if alone or spec == smallest else smallest
 
     def ends(self) -> List[Tuple[str, Spec]]:
         """(kind, spec) of what is to be watched on held-out data."""

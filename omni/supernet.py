@@ -97,7 +97,7 @@ class Supernet(Sampler):
         return self._private.bin_of(self.mean_sparsity(spec))
 
     @contextmanager
-    def active(self, spec: Spec, key: str | None = None) -> Iterator[None]:
+    def active(self, spec: Spec, key: str | None = None, hold: Spec | None = None) -> Iterator[None]:
         """Inside, the model is the sub-network `spec`: run forward AND backward here. Restores bit-exactly.
 
         A backward after leaving raises torch's "modified by an inplace operation", never a wrong gradient; but where
@@ -106,21 +106,25 @@ class Supernet(Sampler):
         Args:
             spec: {parameter name: sparsity}; weights that it leaves out are dense.
             key: the set of masks, as given to `refresh`.
+            hold: a sub-network whose weights are not to learn here: what it keeps gets a gradient of exactly zero, in
+                the weights that it names.
 
         Raises:
             RuntimeError: another sub-network is active; or, on leaving, masked weights were changed inside (an
                 optimizer's step, load_state_dict, a move to another device): the change is lost.
-            ValueError: the spec names an unknown weight or a sparsity that its structure does not have; the key was
+            ValueError: a spec names an unknown weight or a sparsity that its structure does not have; the key was
                 never ranked.
         """
         self._must_be_idle("another is entered")
         self._check(spec, key)
+        self._check(hold or {}, key)
         mean = self.mean_sparsity(spec)
         private = self._private.bin_of(mean)
         sparse = [name for name, sparsity in spec.items() if sparsity > 0.0]
         handles = []
         dense: Dict[str, Tensor] = {}
         changed: List[str] = []
+        learning: Dict[str, Tensor] = {}  # masks of what gets a gradient, where not all does
         self._active = spec
         try:
             with torch.inference_mode(False), torch.no_grad():  # what is kept here outlives an inference mode outside
@@ -130,8 +134,15 @@ class Supernet(Sampler):
                     structure.masked(weight, mask, masked)
                     dense[name] = weight.detach()
                     _put(masked, weight)
-                    if self.gradient == "masked" and weight.requires_grad:
-                        handles.append(weight.register_hook(_Masking(structure, mask)))
+                    if self.gradient == "masked":
+                        learning[name] = mask
+                for name, sparsity in (hold or {}).items():
+                    others = ~self._masks.mask(name, sparsity, key)
+                    learning[name] = learning[name] & others if name in learning else others
+            for name, mask in learning.items():
+                weight, structure = self.targets[name].weight, self.targets[name].structure
+                if weight.requires_grad:
+                    handles.append(weight.register_hook(_Masking(structure, mask)))
             entered = {name: _state(self.targets[name].weight) for name in dense}
             with self._private.swapped(private), self._dropout.follow(1.0 - mean):
                 torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask

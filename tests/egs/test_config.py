@@ -72,6 +72,12 @@ def test_the_smallest_needs_time_alone():
         load_config(CONF / "mini.yaml", ["omni.first=smallest", "omni.dense_until=0.8"])
 
 
+def test_what_is_held_wants_an_optimizer_that_leaves_it_alone():
+    for off in ("train.optimizer=adamw", "train.sparse_momentum=false"):
+        with pytest.raises(UserError, match="omni.hold: want train.optimizer muon and train.sparse_momentum"):
+            load_config(CONF / "codes.yaml", ["omni.hold=true", off])
+
+
 def test_a_wrong_file_is_named(tmp_path):
     with pytest.raises(UserError, match="absent.yaml: no such"):
         load_config(tmp_path / "absent.yaml")

@@ -140,6 +140,26 @@ def test_the_others_grow_back_from_the_smallest(learner, grow_with):
     assert all(torch.equal(net.mask(name, 0.5), kept[name]) for name in smallest)  # within the smallest
 
 
+@pytest.mark.parametrize("hold", [True, False])
+def test_what_the_smallest_keeps_is_trained_for_it_alone(learner, config, hold):
+    config.train.sparse_momentum = True
+    made = learner(first="smallest", grow_until=0.5, rank="kept", freeze_at=1.0, hold=hold, refresh_every=10**6,
+                   sizes={0.0: 1.0, 0.5: 1.0, 0.9: 1.0})
+    net, x, moved = made.net, batch(), {}
+    made.train_step([x], 0.3)
+    made.train_step([x], 0.5)  # all sizes from here on
+    masks = {name: net.mask(name, 0.9) for name in net.targets}
+    for _ in range(12):
+        before = {name: net.targets[name].weight.detach().clone() for name in masks}
+        kind = made.curriculum.subnets(made.step, 0.6)[0][0]
+        made.train_step([x], 0.6)
+        change = {name: net.targets[name].weight != before[name] for name in masks}
+        moved.setdefault(kind, []).append((any(bool(change[name][masks[name]].any()) for name in masks),
+                                           any(bool(change[name][~masks[name]].any()) for name in masks)))
+    assert set(moved["max"]) == set(moved["random"]) == {(not hold, True)}
+    assert set(moved["min"]) == {(True, False)}
+
+
 def test_a_model_that_is_pruned_alone_has_no_teacher(learner):
     made = learner(first="smallest", grow_until=0.5, distill=0.5)
     for progress in (0.3, 0.4):

@@ -80,6 +80,34 @@ def test_the_active_model_computes_and_learns_as_a_plain_model_with_masked_weigh
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("gradient", ["masked", "dense"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_held_sub_network_keeps_gets_no_gradient_and_all_else_the_same(kind, sparsity, gradient):
+    model, net = supernet(kind, gradient=gradient)
+    spec, smaller = net.uniform(sparsity), net.uniform(0.75)
+    with net.active(spec):
+        model(INPUTS[kind]).square().sum().backward()
+    free = {name: value.clone() for name, value in gradients(model).items()}
+    model.zero_grad()
+    with net.active(spec, hold=smaller):
+        model(INPUTS[kind]).square().sum().backward()
+    held = {name: mask.bool() for name, mask in masks_of(net, smaller).items()}
+    assert any(free[name][kept].any() and free[name][~kept].any() for name, kept in held.items())
+    assert_close(gradients(model), {**free, **{name: free[name].masked_fill(kept, 0.0) for name, kept in held.items()}})
+    model.zero_grad()
+    with net.active(spec):
+        model(INPUTS[kind]).square().sum().backward()
+    assert_close(gradients(model), free)  # held no longer
+
+
+def test_a_held_sub_network_that_cannot_be_is_refused():
+    model, net = supernet(KINDS[0])
+    with pytest.raises(ValueError, match="nothing: not a weight"):
+        with net.active(net.largest(), hold={"nothing": 0.5}):
+            pass
+
+
 def test_a_gradient_that_autograd_gives_to_two_parameters_is_masked_in_one():
     model = nn.ParameterDict({"masked": nn.Parameter(torch.randn(8, 4)), "other": nn.Parameter(torch.randn(8, 4))})
     net = omni.Supernet(model, {"masked": omni.Range()})

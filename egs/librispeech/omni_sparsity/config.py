@@ -140,6 +140,7 @@ class Omni:
     # a model that is pruned for one size; then what it dropped comes back, and all sizes train together.
     first: str = "largest"
     grow_with: float = 0.0  # smallest first: what it dropped comes back with this share of its value
+    hold: bool = False  # smallest first: what it keeps is then trained for it alone, by Muon with train.sparse_momentum
     growth: str = "linear"  # or "cubic": fast at first, slow at last (Zhu & Gupta 2017)
     refresh_every: int = 100  # passes between two rankings of the blocks
     rank: str = "all"  # which blocks: "all", or "kept": those that the smallest sub-network still has

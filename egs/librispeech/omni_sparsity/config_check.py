@@ -83,6 +83,9 @@ def check(config) -> None:
     if c.first == "smallest" and c.dense_until >= c.grow_until:
         raise UserError(f"omni.dense_until {c.dense_until}: want less than omni.grow_until, {c.grow_until}, for the "
                         "smallest to train alone between the two (omni.first)")
+    if c.hold and not (config.train.optimizer == "muon" and config.train.sparse_momentum):
+        raise UserError("omni.hold: want train.optimizer muon and train.sparse_momentum true: only these leave a weight alone "
+                        "that has no gradient")
     numbers = [*c.sizes, *c.sizes.values()]
     good = all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers)
     if not good or max(c.sizes, default=0.0) >= 1:

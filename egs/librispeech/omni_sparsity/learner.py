@@ -113,7 +113,7 @@ class Learner:
                 self._count(FORWARD, mine, batch)
             # Dropout of a resumed run must be that of the unbroken one, on however many processes.
             torch.manual_seed(hash((self.config.train.seed, self.step, place)) % 2**63)
-            with self.net.active(spec):
+            with self.net.active(spec, hold=self.curriculum.held(spec, self.schedule.progress)):
                 losses = self._losses(mine, lattice if learns else None, keep=distills and kind == "max")
                 (losses.total / max(1, losses.frames) * weight / len(subnets)).backward()
             lattice = losses.lattice or lattice
