@@ -142,9 +142,10 @@ class Curriculum:
 
     def held(self, spec: Spec, progress: float) -> Spec | None:
         """The sub-network whose weights a step of `spec` leaves as they are; None: of none."""
+        if not (self.plan.hold and self._smallest_first() and progress >= self.plan.grow_until):
+            return None
         smallest = self.smallest(progress)
-        alone = not self.plan.hold or self.plan.first != "smallest" or progress < self.plan.grow_until
-        return None if alone or spec == smallest else smallest
+        return None if spec == smallest else smallest
 
     def ends(self) -> List[Tuple[str, Spec]]:
         """(kind, spec) of what is to be watched on held-out data."""
@@ -163,9 +164,11 @@ class Curriculum:
 
     def grows_back(self, before: float, progress: float) -> bool:
         """Whether, between these two shares of the training, the others begin to grow back from the smallest."""
-        p = self.plan
-        alone = p.first == "smallest" and p.sampling not in ("dense", "gradual")
-        return alone and before < p.grow_until <= progress
+        return self._smallest_first() and before < self.plan.grow_until <= progress
+
+    def _smallest_first(self) -> bool:
+        """Not so for the baselines, whatever `first` says: they are models of one size."""
+        return self.plan.first == "smallest" and self.plan.sampling not in ("dense", "gradual")
 
     def _smallest_sparsity(self, progress: float) -> float:
         p, alone = self.plan, self.plan.sampling == "gradual"

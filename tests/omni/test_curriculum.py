@@ -116,3 +116,13 @@ def test_a_plan_that_makes_no_sense_is_refused(wrong):
     omni.Plan().check()
     with pytest.raises(ValueError, match=next(iter(wrong))):
         omni.Plan(**wrong).check()
+
+
+@pytest.mark.parametrize("changes", [{"sampling": "dense"}, {"sampling": "gradual", "prune_to": 0.5}, {"first": "largest"},
+                                     {"hold": False}])
+def test_only_larger_networks_of_a_supernet_that_grows_back_hold_the_smallest(curriculum, changes):
+    plan = {"first": "smallest", "hold": True}
+    c, other = curriculum(**plan), curriculum(**{**plan, **changes})
+    assert c.held(c.net.largest(), 0.6) == c.held(c.net.uniform(0.5), 0.9) == c.net.smallest()
+    assert c.held(c.net.smallest(), 0.9) is None and c.held(c.net.largest(), 0.59) is None
+    assert all(other.held(other.net.uniform(sparsity), 0.9) is None for sparsity in (0.0, 0.5, 0.9))
