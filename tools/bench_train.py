@@ -103,8 +103,8 @@ class Bench:
         active, hooks = learner.net.active, self._time_hooks
 
         @contextmanager
-        def timed_active(*args):
-            inside = active(*args)
+        def timed_active(*args, **kwargs):
+            inside = active(*args, **kwargs)
             with watch.part("masks"):
                 inside.__enter__()
             hooks()
