@@ -2,17 +2,14 @@
 
 Nothing is added to the model: no hook on a module, no buffer, no renamed key. Weights are found as parameters, so a
 module that reads a weight without being called (nn.MultiheadAttention's out_proj, say) is masked as any other, and
-since the parameters stay the same objects, so are an LSTM's flat weights. What changes is the memory behind them:
-masked values are written to a copy, which takes the place of the dense values and gives it back. That is half the
-traffic of masking in place and restoring, and the dense values are never written to. The price: a tensor that shared
-the memory of a weight before (a view that was kept) does not see the mask, and cuDNN, which wants the weights of an
-LSTM in one piece, collects them anew at each call.
+since the parameters stay the same objects, so are an LSTM's flat weights. What changes is the memory behind them: see
+`overlay`.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +17,10 @@ from torch import Tensor, nn
 from .criteria import CRITERIA, Criterion
 from .dropout import AdaptiveDropout, Formula
 from .masks import Masks
+from .overlay import Overlay
 from .private import Private
 from .sampler import Sampler
 from .spec import Spec
-from .structures import Structure
 from .targets import Config, choose
 
 
@@ -79,7 +76,7 @@ class Supernet(Sampler):
         clash = sorted(set(self._private.names) & set(self.targets))
         if clash:
             raise ValueError(f"{clash[0]}: both masked and private; take it out of one of the two")
-        self._masked: Dict[str, Tensor] = {}  # what weights hold while masked; made at the first use of each
+        self._overlay = Overlay(self.targets)
         self._active: Spec | None = None
         self.refresh()
 
@@ -120,45 +117,19 @@ class Supernet(Sampler):
         self._check(hold or {}, key)
         mean = self.mean_sparsity(spec)
         private = self._private.bin_of(mean)
-        sparse = [name for name, sparsity in spec.items() if sparsity > 0.0]
-        handles = []
-        dense: Dict[str, Tensor] = {}
-        changed: List[str] = []
-        learning: Dict[str, Tensor] = {}  # masks of what gets a gradient, where not all does
+        with torch.inference_mode(False), torch.no_grad():  # masks outlive an inference mode outside
+            masks = {name: self._masks.mask(name, sparsity, key) for name, sparsity in spec.items() if sparsity > 0.0}
+            learning = dict(masks) if self.gradient == "masked" else {}
+            for name, sparsity in (hold or {}).items():
+                others = ~self._masks.mask(name, sparsity, key)
+                learning[name] = learning[name] & others if name in learning else others
         self._active = spec
         try:
-            with torch.inference_mode(False), torch.no_grad():  # what is kept here outlives an inference mode outside
-                for name in sparse:
-                    weight, structure = self.targets[name].weight, self.targets[name].structure
-                    mask, masked = self._masks.mask(name, spec[name], key), self._buffer(name)
-                    structure.masked(weight, mask, masked)
-                    dense[name] = weight.detach()
-                    _put(masked, weight)
-                    if self.gradient == "masked":
-                        learning[name] = mask
-                for name, sparsity in (hold or {}).items():
-                    others = ~self._masks.mask(name, sparsity, key)
-                    learning[name] = learning[name] & others if name in learning else others
-            for name, mask in learning.items():
-                weight, structure = self.targets[name].weight, self.targets[name].structure
-                if weight.requires_grad:
-                    handles.append(weight.register_hook(_Masking(structure, mask)))
-            entered = {name: _state(self.targets[name].weight) for name in dense}
             with self._private.swapped(private), self._dropout.follow(1.0 - mean):
-                torch.clear_autocast_cache()  # autocast keeps half-precision copies of the weights: of another mask
-                yield
-            changed = [name for name, state in entered.items() if _state(self.targets[name].weight) != state]
+                with self._overlay.masked(masks), self._overlay.learning(learning):
+                    yield
         finally:
-            torch.clear_autocast_cache()
-            for handle in handles:
-                handle.remove()
-            with torch.inference_mode(False), torch.no_grad():
-                for name, values in dense.items():
-                    _put(values, self.targets[name].weight)
             self._active = None
-        if changed:
-            raise RuntimeError(f"{changed[0]}: changed while a sub-network was active, and the change is lost; step "
-                               "the optimizer after leaving")
 
     def prune_(self, spec: Spec, key: str | None = None, left: float = 0.0) -> None:
         """Makes the model the sub-network `spec` for good: masked weights, private values in the plain keys.
@@ -281,7 +252,7 @@ class Supernet(Sampler):
 
     def __getstate__(self) -> Dict[str, Any]:
         self._must_be_idle("the supernet is copied or pickled")
-        return {**self.__dict__, "_masked": {}}
+        return self.__dict__
 
     def _must_be_idle(self, what: str) -> None:
         if self._active is not None:
@@ -297,32 +268,3 @@ class Supernet(Sampler):
             structure = self.targets[name].structure
             if sparsity > structure.limit:
                 raise ValueError(f"{name}: sparsity {sparsity}, structure '{structure}' goes to {structure.limit:g}")
-
-    def _buffer(self, name: str) -> Tensor:
-        weight, buffer = self.targets[name].weight, self._masked.get(name)
-        kind = (weight.device, weight.dtype, weight.stride())
-        if buffer is None or (buffer.device, buffer.dtype, buffer.stride()) != kind:
-            self._masked[name] = buffer = torch.empty_like(weight, requires_grad=False)
-        return buffer
-
-
-def _put(values: Tensor, weight: nn.Parameter) -> None:
-    """From now on `weight` holds the memory of `values`."""
-    weight.data = values
-    weight.detach()[:0].zero_()  # autograd counts a change, and refuses a backward that needs what was there before
-
-
-def _state(weight: nn.Parameter) -> Tuple[int, int]:
-    return weight._version, weight.data_ptr()
-
-
-class _Masking:
-    """A gradient hook that keeps what the mask keeps. A class, since it must pickle with the parameter."""
-
-    def __init__(self, structure: Structure, mask: Tensor) -> None:
-        self.structure, self.mask = structure, mask
-
-    def __call__(self, gradient: Tensor) -> Tensor:
-        gradient = gradient.clone()  # it is the caller's
-        self.structure.mask_(gradient, self.mask)
-        return gradient
