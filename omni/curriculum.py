@@ -69,6 +69,11 @@ class Plan:
     freeze_at: float = 0.7
     prune_to: float = 0.8
 
+    @property
+    def alone(self) -> bool:
+        """Whether it trains a model of one size, a baseline, whatever the other settings say."""
+        return self.sampling in ("dense", "gradual")
+
     def check(self) -> None:
         """Raises ValueError, naming the first setting that makes no sense."""
         for name, allowed in _CHOICES.items():
@@ -85,6 +90,8 @@ class Plan:
         if self.first == "smallest" and self.dense_until >= self.grow_until:
             raise ValueError(f"dense_until {self.dense_until}: want less than grow_until, {self.grow_until}, for the "
                              "smallest to train alone between the two (first)")
+        if self.hold and not self.alone and (self.first, self.rank) != ("smallest", "kept"):
+            raise ValueError("hold: want first smallest and rank kept, for the smallest to have weights that stay its own")
         numbers = [*self.sizes, *self.sizes.values()]
         good = all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers)
         if not good or max(self.sizes, default=0.0) >= 1:
@@ -167,8 +174,7 @@ class Curriculum:
         return self._smallest_first() and before < self.plan.grow_until <= progress
 
     def _smallest_first(self) -> bool:
-        """Not so for the baselines, whatever `first` says: they are models of one size."""
-        return self.plan.first == "smallest" and self.plan.sampling not in ("dense", "gradual")
+        return self.plan.first == "smallest" and not self.plan.alone
 
     def _smallest_sparsity(self, progress: float) -> float:
         p, alone = self.plan, self.plan.sampling == "gradual"

@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
+import omni
 from egs.librispeech.omni_sparsity.config import Config, add_config_arguments, load_config
 from tools.atomic import write_json
 from tools.errors import UserError, cli
@@ -69,8 +70,6 @@ class Bench:
     def __init__(self, config: Config, progress: float) -> None:
         from egs.librispeech.omni_sparsity.distributed import Processes
         from egs.librispeech.omni_sparsity.learner import Learner
-        from egs.librispeech.omni_sparsity.strategy import make_curriculum
-
         from tools.stopwatch import Stopwatch
 
         self.config, self.progress = config, progress
@@ -79,7 +78,7 @@ class Bench:
         self.watch = Stopwatch(self.learner.device)
         self.learner.net.refresh(exact=True)
         plain = dataclasses.replace(config.omni, sampling="dense", freeze_at=0.0)
-        self.curricula = {"omni": self.learner.curriculum, "dense": make_curriculum(self.learner.net, plain)}
+        self.curricula = {"omni": self.learner.curriculum, "dense": omni.Curriculum(self.learner.net, plain)}
 
     def step(self, loss: str, kind: str, batch: Tuple) -> Dict[str, float]:
         """Seconds of each part of one step."""

@@ -1,28 +1,19 @@
 """The supernet of a configuration, and its curriculum."""
 
-import dataclasses
-
 import pytest
 
 import omni
-from egs.librispeech.omni_sparsity.config import Omni
 from egs.librispeech.omni_sparsity.model import Transducer
-from egs.librispeech.omni_sparsity.strategy import make_curriculum, make_supernet, system
+from egs.librispeech.omni_sparsity.strategy import make_supernet, system
 from tools.errors import UserError
-
-
-def test_settings_of_the_library_have_the_same_names_and_defaults_in_the_recipe():
-    assert dataclasses.asdict(omni.Plan()) == {
-        field.name: getattr(Omni(), field.name) for field in dataclasses.fields(omni.Plan)
-    }
 
 
 def test_the_curriculum_follows_the_configuration(config):
     config.omni.p_max, config.omni.p_min = 0.0, 1.0
     net = make_supernet(Transducer(config.model), config.omni, 42)
-    assert make_curriculum(net, config.omni).subnets(3, 0.9) == [("min", net.smallest())]
+    assert omni.Curriculum(net, config.omni).subnets(3, 0.9) == [("min", net.smallest())]
     config.omni.sampling, config.omni.prune_to = "gradual", 0.7
-    assert make_curriculum(net, config.omni).subnets(3, 0.9) == [("pruned", net.uniform(0.7))]
+    assert omni.Curriculum(net, config.omni).subnets(3, 0.9) == [("pruned", net.uniform(0.7))]
 
 
 def test_what_results_call_a_network(config):

@@ -110,7 +110,8 @@ def test_smallest_first_then_all_sizes_grow_back_from_it(curriculum):
 @pytest.mark.parametrize("wrong", [
     {"sampling": "some"}, {"first": "both"}, {"growth": "fast"}, {"rank": "none"}, {"p_max": 1.2},
     {"p_max": 0.6, "p_min": 0.6}, {"refresh_every": 0}, {"first": "smallest", "dense_until": 0.7}, {"sizes": {1.0: 1}},
-    {"sizes": {0.5: -1.0}}, {"sizes": {0.5: 0}}, {"freeze_at": -0.1},
+    {"sizes": {0.5: -1.0}}, {"sizes": {0.5: 0}}, {"freeze_at": -0.1}, {"hold": True, "rank": "kept"},
+    {"hold": True, "first": "smallest"},
 ])
 def test_a_plan_that_makes_no_sense_is_refused(wrong):
     omni.Plan().check()

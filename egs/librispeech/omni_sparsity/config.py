@@ -17,6 +17,7 @@ from typing import Any, Dict, List
 
 import yaml
 
+import omni
 from tools.errors import UserError, cli
 
 from .config_check import check
@@ -115,38 +116,15 @@ class Train:
 
 
 @dataclass
-class Omni:
-    """Supernet training. Shares and marks are of the whole training, 0 to 1."""
+class Omni(omni.Plan):
+    """Supernet training: which sub-networks train when (omni.Plan, in omni/curriculum.py), and how they are made."""
 
     targets: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # pattern -> {low, high, structure}
     private: List[str] = field(default_factory=list)
     bins: List[float] = field(default_factory=list)
     gradient: str = "masked"  # or "dense": straight-through
     dropout: str = "none"  # how dropout follows the sub-network: "linear", "sqrt" or "dense", see omni.dropout
-    layerwise: bool = False  # random sub-networks draw each weight's sparsity on its own
-    # "single": one sub-network a step; "each": one for each batch of a step, so one for each process; "sandwich": max,
-    # min and one random; "split": these three, each on a third of the batch. Baselines: "dense"; "gradual": one model
-    # pruned to one sparsity, from dense_until to grow_until (Zhu & Gupta 2017).
-    sampling: str = "single"
-    sizes: Dict[float, float] = field(default_factory=dict)  # single, each: {sparsity: how often}; else:
-    p_max: float = 0.3  # single: how often the largest
-    p_min: float = 0.3  # single: how often the smallest; else a random one
-    random_low: float = 0.3  # random sub-networks are at least this sparse
-    spread: float = 0.1  # how far each weight's sparsity may lie from a random sub-network's mean
-    dense_until: float = 0.25  # before it, only the largest
-    grow_from: float = 0.5  # the smallest sub-network begins at this sparsity at dense_until ...
-    grow_until: float = 0.5  # ... and reaches its range's end here
-    # "largest": all sizes train together from dense_until on. "smallest": until grow_until the smallest trains alone, as
-    # a model that is pruned for one size; then what it dropped comes back, and all sizes train together.
-    first: str = "largest"
-    grow_with: float = 0.0  # smallest first: what it dropped comes back with this share of its value
-    hold: bool = False  # smallest first: what it keeps is then trained for it alone, by Muon with train.sparse_momentum
-    growth: str = "linear"  # or "cubic": fast at first, slow at last (Zhu & Gupta 2017)
-    refresh_every: int = 100  # passes between two rankings of the blocks
-    rank: str = "all"  # which blocks: "all", or "kept": those that the smallest sub-network still has
-    freeze_at: float = 0.7  # after it, the ranking stays
     distill_every: int = 1  # steps between two that distill (loss.distill)
-    prune_to: float = 0.8  # gradual: the sparsity in the end
 
 
 @dataclass

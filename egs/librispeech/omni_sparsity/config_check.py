@@ -11,7 +11,7 @@ _AT_LEAST_ONE = (
     "model.ffn_dim", "model.num_layers", "model.segment_length", "model.stack", "model.decoder_dim", "model.context_size",
     "model.joiner_dim", "model.vocab_size", "loss.prune_range", "data.max_duration", "data.num_buckets", "data.parts",
     "train.num_epochs", "train.average_period", "train.save_every_n", "train.log_interval", "train.valid_utterances",
-    "omni.refresh_every", "omni.distill_every", "decode.avg", "decode.max_duration",
+    "omni.distill_every", "decode.avg", "decode.max_duration",
 )
 
 _AT_LEAST_ZERO = (
@@ -23,9 +23,7 @@ _AT_LEAST_ZERO = (
 
 _SHARES = (
     "model.dropout", "loss.lm_scale", "loss.am_scale", "loss.context_noise", "data.max_frames_mask_fraction",
-    "data.noise_prob", "data.spec_aug_prob", "omni.p_max", "omni.p_min", "omni.random_low", "omni.spread",
-    "omni.dense_until", "omni.grow_from", "omni.grow_until", "omni.grow_with", "omni.freeze_at", "omni.prune_to",
-    "train.warm_up", "train.final_lr",
+    "data.noise_prob", "data.spec_aug_prob", "train.warm_up", "train.final_lr",
 )
 
 _ABOVE_ZERO = ("loss.distill_temperature", "loss.distill_clip", "train.base_lr", "train.clip_norm")
@@ -33,9 +31,7 @@ _ABOVE_ZERO = ("loss.distill_temperature", "loss.distill_clip", "train.base_lr",
 _ONE_OF = {
     "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
     "loss.divergence": ("kl", "alpha"), "omni.gradient": ("masked", "dense"),
-    "omni.first": ("largest", "smallest"), "omni.growth": ("linear", "cubic"), "omni.rank": ("all", "kept"),
-    "omni.sampling": ("single", "each", "sandwich", "split", "dense", "gradual"), "train.optimizer": ("muon", "adamw"),
-    "train.precision": ("auto", "float32", "bf16"),
+    "train.optimizer": ("muon", "adamw"), "train.precision": ("auto", "float32", "bf16"),
     "decode.device": ("cpu", "cuda"), "model.activation": ("relu", "gelu", "silu"),
 }
 
@@ -77,18 +73,10 @@ def check(config) -> None:
         raise UserError(f"train.betas {config.train.betas}: want two numbers from 0 to below 1")
     if len(config.data.noise_snr) != 2 or config.data.noise_snr[0] > config.data.noise_snr[1]:
         raise UserError(f"data.noise_snr {config.data.noise_snr}: want two numbers of dB, the smaller one first")
-    c = config.omni
-    if c.p_max + c.p_min > 1.0:
-        raise UserError(f"omni.p_max {c.p_max} and omni.p_min {c.p_min}: want at most 1 together")
-    if c.first == "smallest" and c.dense_until >= c.grow_until:
-        raise UserError(f"omni.dense_until {c.dense_until}: want less than omni.grow_until, {c.grow_until}, for the "
-                        "smallest to train alone between the two (omni.first)")
-    if c.hold and not (config.train.optimizer == "muon" and config.train.sparse_momentum):
+    try:
+        config.omni.check()
+    except ValueError as error:
+        raise UserError(f"omni.{error}") from None
+    if config.omni.hold and not (config.train.optimizer == "muon" and config.train.sparse_momentum):
         raise UserError("omni.hold: want train.optimizer muon and train.sparse_momentum true: only these leave a weight alone "
                         "that has no gradient")
-    numbers = [*c.sizes, *c.sizes.values()]
-    good = all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers)
-    if not good or max(c.sizes, default=0.0) >= 1:
-        raise UserError(f"omni.sizes {c.sizes}: want {{sparsity: share}}, sparsities from 0 to below 1")
-    if c.sizes and not sum(c.sizes.values()) > 0.0:
-        raise UserError(f"omni.sizes {c.sizes}: want a share above 0")

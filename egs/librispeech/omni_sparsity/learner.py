@@ -21,7 +21,7 @@ from .loss import Losses, compute_loss
 from .meter import Meter
 from .model import Transducer
 from .optim import Schedule, make_optimizer
-from .strategy import make_curriculum, make_supernet
+from .strategy import make_supernet
 
 
 FORWARD = 1 / 3  # of a forward-backward pass: a backward takes twice as many operations as its forward
@@ -58,7 +58,7 @@ class Learner:
         torch.manual_seed(config.train.seed)
         self.model = Transducer(config.model).to(self.device)
         self.net = make_supernet(self.model, config.omni, config.train.seed)
-        self.curriculum = make_curriculum(self.net, config.omni)
+        self.curriculum = omni.Curriculum(self.net, config.omni)
         self.parameters = [*self.model.parameters(), *(p for _, p in self.net.private_parameters())]
         matrices = [p for p in self.model.encoder.parameters() if p.dim() == 2]
         self.optimizer = make_optimizer(self.parameters, config.train, matrices)

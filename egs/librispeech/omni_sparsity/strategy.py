@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import omni
 from tools.errors import UserError
 
@@ -19,17 +17,11 @@ def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supe
     """
     try:
         targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
-        one = config.sampling in ("dense", "gradual")  # a model of one size has no values for several
-        private, bins = ([], []) if one else (config.private, config.bins)
+        private, bins = ([], []) if config.alone else (config.private, config.bins)  # one size: no values for several
         return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, gradient=config.gradient,
                              dropout=config.dropout)
     except (ValueError, TypeError) as error:
         raise UserError(f"section omni of the configuration: {error}") from None
-
-
-def make_curriculum(net: omni.Supernet, config: OmniConfig) -> omni.Curriculum:
-    plan = omni.Plan(**{field.name: getattr(config, field.name) for field in dataclasses.fields(omni.Plan)})
-    return omni.Curriculum(net, plan)
 
 
 def system(config: OmniConfig, sparsity: float) -> str:
