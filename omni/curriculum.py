@@ -41,8 +41,8 @@ class Plan:
         first: "largest": all sizes train together from `dense_until` on; "smallest": until `grow_until` the smallest
             trains alone, then what it dropped comes back, and all sizes train together.
         grow_with: smallest first: with what share of the value that it was dropped with a weight comes back, 0 to 1.
-        hold: smallest first: what the smallest keeps is, after `grow_until`, trained for the smallest alone; steps of the
-            others leave it as it is.
+        hold_from: smallest first: what the smallest keeps is from then on (not before `grow_until`) trained for the
+            smallest alone; steps of the others leave it as it is. 1: never.
         refresh_every: steps between two rankings of the blocks; `rank`: of "all", or of those that the smallest
             sub-network has "kept"; after `freeze_at` the ranking stays.
 
@@ -63,7 +63,7 @@ class Plan:
     growth: str = "linear"
     first: str = "largest"
     grow_with: float = 0.0
-    hold: bool = False
+    hold_from: float = 1.0
     refresh_every: int = 100
     rank: str = "all"
     freeze_at: float = 0.7
@@ -80,7 +80,7 @@ class Plan:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: want one of {', '.join(allowed)}")
         for name in ("p_max", "p_min", "random_low", "spread", "dense_until", "grow_from", "grow_until", "grow_with",
-                     "freeze_at", "prune_to"):
+                     "hold_from", "freeze_at", "prune_to"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} {getattr(self, name)}: want a share, 0 to 1")
         if self.refresh_every < 1:
@@ -90,8 +90,9 @@ class Plan:
         if self.first == "smallest" and self.dense_until >= self.grow_until:
             raise ValueError(f"dense_until {self.dense_until}: want less than grow_until, {self.grow_until}, for the "
                              "smallest to train alone between the two (first)")
-        if self.hold and not self.alone and (self.first, self.rank) != ("smallest", "kept"):
-            raise ValueError("hold: want first smallest and rank kept, for the smallest to have weights that stay its own")
+        if self.hold_from < 1.0 and not self.alone and (self.first, self.rank) != ("smallest", "kept"):
+            raise ValueError(f"hold_from {self.hold_from}: want first smallest and rank kept, for the smallest to have "
+                             "weights that stay its own; or 1, to hold nothing")
         numbers = [*self.sizes, *self.sizes.values()]
         good = all(isinstance(x, (int, float)) and 0.0 <= x < float("inf") for x in numbers)
         if not good or max(self.sizes, default=0.0) >= 1:
@@ -149,7 +150,8 @@ class Curriculum:
 
     def held(self, spec: Spec, progress: float) -> Spec | None:
         """The sub-network whose weights a step of `spec` leaves as they are; None: of none."""
-        if not (self.plan.hold and self._smallest_first() and progress >= self.plan.grow_until):
+        p = self.plan
+        if not self._smallest_first() or p.hold_from == 1.0 or progress < max(p.hold_from, p.grow_until):
             return None
         smallest = self.smallest(progress)
         return None if spec == smallest else smallest

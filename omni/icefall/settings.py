@@ -47,8 +47,9 @@ class Settings(Plan):
             raise ValueError("steps: want how many batches the whole training has (epochs x batches of an epoch)")
         if self.sampling in ("sandwich", "split", "each"):
             raise ValueError(f"sampling {self.sampling}: the host has one forward and backward a step; take single")
-        if self.hold:
-            raise ValueError("hold: the host's optimizer moves weights that have no gradient too, so nothing would be held")
+        if self.hold_from < 1.0:
+            raise ValueError(f"hold_from {self.hold_from}: want 1, to hold nothing; the host's optimizer moves weights "
+                             "that have no gradient too")
         if not self.targets:
             raise ValueError("targets: want {pattern of parameter names: {low, high, structure}}")
         try:

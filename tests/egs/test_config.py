@@ -74,8 +74,8 @@ def test_the_smallest_needs_time_alone():
 
 def test_what_is_held_wants_an_optimizer_that_leaves_it_alone():
     for off in ("train.optimizer=adamw", "train.sparse_momentum=false"):
-        with pytest.raises(UserError, match="omni.hold: want train.optimizer muon and train.sparse_momentum"):
-            load_config(CONF / "codes.yaml", ["omni.hold=true", off])
+        with pytest.raises(UserError, match="omni.hold_from 0.8: want train.optimizer muon and train.sparse_momentum"):
+            load_config(CONF / "codes.yaml", ["omni.hold_from=0.8", off])
 
 
 def test_a_wrong_file_is_named(tmp_path):

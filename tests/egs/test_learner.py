@@ -140,10 +140,10 @@ def test_the_others_grow_back_from_the_smallest(learner, grow_with):
     assert all(torch.equal(net.mask(name, 0.5), kept[name]) for name in smallest)  # within the smallest
 
 
-@pytest.mark.parametrize("hold", [True, False])
-def test_what_the_smallest_keeps_is_trained_for_it_alone(learner, config, hold):
+@pytest.mark.parametrize("hold_from", [0.0, 1.0])
+def test_what_the_smallest_keeps_is_trained_for_it_alone(learner, config, hold_from):
     config.train.sparse_momentum = True
-    made = learner(first="smallest", grow_until=0.5, rank="kept", freeze_at=1.0, hold=hold, refresh_every=10**6,
+    made = learner(first="smallest", grow_until=0.5, rank="kept", freeze_at=1.0, hold_from=hold_from, refresh_every=10**6,
                    sizes={0.0: 1.0, 0.5: 1.0, 0.9: 1.0})
     net, x, moved = made.net, batch(), {}
     made.train_step([x], 0.3)
@@ -156,7 +156,7 @@ def test_what_the_smallest_keeps_is_trained_for_it_alone(learner, config, hold):
         change = {name: net.targets[name].weight != before[name] for name in masks}
         moved.setdefault(kind, []).append((any(bool(change[name][masks[name]].any()) for name in masks),
                                            any(bool(change[name][~masks[name]].any()) for name in masks)))
-    assert set(moved["max"]) == set(moved["random"]) == {(not hold, True)}
+    assert set(moved["max"]) == set(moved["random"]) == {(hold_from == 1.0, True)}
     assert set(moved["min"]) == {(True, False)}
 
 

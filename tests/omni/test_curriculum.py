@@ -110,8 +110,8 @@ def test_smallest_first_then_all_sizes_grow_back_from_it(curriculum):
 @pytest.mark.parametrize("wrong", [
     {"sampling": "some"}, {"first": "both"}, {"growth": "fast"}, {"rank": "none"}, {"p_max": 1.2},
     {"p_max": 0.6, "p_min": 0.6}, {"refresh_every": 0}, {"first": "smallest", "dense_until": 0.7}, {"sizes": {1.0: 1}},
-    {"sizes": {0.5: -1.0}}, {"sizes": {0.5: 0}}, {"freeze_at": -0.1}, {"hold": True, "rank": "kept"},
-    {"hold": True, "first": "smallest"},
+    {"sizes": {0.5: -1.0}}, {"sizes": {0.5: 0}}, {"freeze_at": -0.1}, {"hold_from": 0.8, "rank": "kept"},
+    {"hold_from": 0.8, "first": "smallest"},
 ])
 def test_a_plan_that_makes_no_sense_is_refused(wrong):
     omni.Plan().check()
@@ -120,10 +120,10 @@ def test_a_plan_that_makes_no_sense_is_refused(wrong):
 
 
 @pytest.mark.parametrize("changes", [{"sampling": "dense"}, {"sampling": "gradual", "prune_to": 0.5}, {"first": "largest"},
-                                     {"hold": False}])
+                                     {"hold_from": 1.0}])
 def test_only_larger_networks_of_a_supernet_that_grows_back_hold_the_smallest(curriculum, changes):
-    plan = {"first": "smallest", "hold": True}
+    plan = {"first": "smallest", "hold_from": 0.8}
     c, other = curriculum(**plan), curriculum(**{**plan, **changes})
-    assert c.held(c.net.largest(), 0.6) == c.held(c.net.uniform(0.5), 0.9) == c.net.smallest()
-    assert c.held(c.net.smallest(), 0.9) is None and c.held(c.net.largest(), 0.59) is None
+    assert c.held(c.net.largest(), 0.8) == c.held(c.net.uniform(0.5), 0.9) == c.net.smallest()
+    assert c.held(c.net.smallest(), 0.9) is None and c.held(c.net.largest(), 0.79) is None
     assert all(other.held(other.net.uniform(sparsity), 0.9) is None for sparsity in (0.0, 0.5, 0.9))

@@ -77,6 +77,6 @@ def check(config) -> None:
         config.omni.check()
     except ValueError as error:
         raise UserError(f"omni.{error}") from None
-    if config.omni.hold and not (config.train.optimizer == "muon" and config.train.sparse_momentum):
-        raise UserError("omni.hold: want train.optimizer muon and train.sparse_momentum true: only these leave a weight alone "
-                        "that has no gradient")
+    if config.omni.hold_from < 1.0 and not (config.train.optimizer == "muon" and config.train.sparse_momentum):
+        raise UserError(f"omni.hold_from {config.omni.hold_from}: want train.optimizer muon and train.sparse_momentum true, "
+                        "for a weight without a gradient to stay; or 1, to hold nothing")

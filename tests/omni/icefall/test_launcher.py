@@ -227,7 +227,7 @@ def test_mistakes_end_in_one_line(trained, tmp_path, config):
         ([*launch, config, "--set", "depth=3"], "no setting depth"),
         ([*launch, config, "--set", "steps=0"], "steps"),
         ([*launch, config, "--set", "sampling=sandwich"], "take single"),
-        ([*launch, config, "--set", "hold=true", "--set", "first=smallest", "--set", "rank=kept"], "nothing would be held"),
+        ([*launch, config, "--set", "hold_from=0.6", "--set", "first=smallest", "--set", "rank=kept"], "want 1"),
         ([*launch, tmp_path / "bad.json", "--", "--exp-dir", tmp_path / "exp"], "nothing.*"),
     ):
         found = call(*command, good=False)
