@@ -61,7 +61,8 @@ def config() -> Config:
         "data.max_duration=10", "data.num_workers=0", "data.num_buckets=2", "data.parts=1", "data.augment_from=1",
         "data.first_max_seconds=20", "train.num_epochs=2", "train.save_every_n=3", "train.average_period=2",
         "train.log_interval=2", "omni.first=largest", "omni.dense_until=0.2", "omni.growth=linear", "omni.grow_from=0.5",
-        "omni.grow_until=0.65", "omni.sizes={}", "omni.rank=all", "omni.freeze_at=0.8", "loss.warm_step=4"
+        "omni.grow_until=0.65", "omni.sizes={}", "omni.hold_from=1.0", "omni.rank=all",
+        "omni.freeze_at=0.8", "loss.warm_step=4"
     ])
     config.model = Model(
         projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=32, num_layers=1, decoder_dim=16, joiner_dim=16,

@@ -104,7 +104,7 @@ def test_plans_of_all_trainings(monkeypatch, capsys, tmp_path, made):
         (tmp_path / "data/mini/lang_bpe_200").mkdir(parents=True)
     found = run.plans(SETTING, list(condition.jobs(SETTING, [1])))
     audio = 8.0 * 3 * 6 / 3  # three speeds, six epochs of a third each
-    hours = audio * (0.45 / 120 + 0.55 / 100)
+    hours = audio * (0.2 / 120 + 0.8 / 100)
     assert found["dense-seed-1"]["dense_hours"] == pytest.approx(audio / 120)
     assert found["omni-seed-1"]["hours"] == pytest.approx(hours) == found["pruned-0.5-seed-1"]["hours"]
     assert found["omni-seed-1"]["disk_bytes"] == 6 * found["omni-seed-1"]["bytes"]["checkpoint"]
