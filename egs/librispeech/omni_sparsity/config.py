@@ -97,7 +97,7 @@ class Train:
     optimizer: str = "muon"  # of the encoder's matrices; all else, and with "adamw" those too, takes AdamW
     # Muon takes a gradient of exactly zero, as a mask leaves it, for none: weight and momentum stay, and a sub-network's step
     # is of its own momentum alone.
-    sparse_momentum: bool = False
+    sparse_momentum: bool = True
     base_lr: float = 1e-3
     warm_up: float = 0.05  # share of the training in which the learning rate rises
     final_lr: float = 0.02  # of base_lr, reached by cosine at the end
@@ -119,9 +119,24 @@ class Train:
 class Omni(omni.Plan):
     """Supernet training: which sub-networks train when (omni.Plan, in omni/curriculum.py), and how they are made."""
 
-    targets: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # pattern -> {low, high, structure}
-    private: List[str] = field(default_factory=list)
-    bins: List[float] = field(default_factory=list)
+    # Smallest first, held at the end; chosen on the corpus codes (results/codes/TRIALS.md).
+    first: str = "smallest"
+    dense_until: float = 0.2
+    grow_from: float = 0.0
+    grow_until: float = 0.6
+    growth: str = "cubic"
+    rank: str = "kept"
+    freeze_at: float = 1.0
+    grow_with: float = 0.3
+    hold_from: float = 0.8
+    sizes: Dict[float, float] = field(default_factory=lambda: {0.0: 0.6, 0.5: 0.05, 0.7: 0.05, 0.8: 0.05, 0.9: 0.25})
+
+    # pattern -> {low, high, structure}: the matrices of the Emformer's layers
+    targets: Dict[str, Dict[str, Any]] = field(default_factory=lambda: {
+        r"encoder\.emformer\..*(emb_to_key_value|emb_to_query|out_proj|pos_ff\.[14])\.weight":
+            {"low": 0.0, "high": 0.9, "structure": "8x1"}})
+    private: List[str] = field(default_factory=lambda: [r"encoder\.emformer\..*(bias|norm.*\.weight|pos_ff\.0\.weight)"])
+    bins: List[float] = field(default_factory=lambda: [0.5, 0.7, 0.8, 0.9])
     gradient: str = "masked"  # or "dense": straight-through
     dropout: str = "none"  # how dropout follows the sub-network: "linear", "sqrt" or "dense", see omni.dropout
     distill_every: int = 1  # steps between two that distill (loss.distill)
