@@ -15,15 +15,15 @@ import gzip
 import hashlib
 import logging
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Sequence
+from typing import TYPE_CHECKING, Sequence
 
 from local.fbank import BACKENDS, NUM_MEL_BINS, SAMPLING_RATE, choose_backend
 from local.fbank_noise import noise_to_store
 from local.fbank_shards import CutsToStore, compute_all, join, split
 from local.progress import progress
 from tools.errors import UserError, cli
+from tools.lock import hold
 
 if TYPE_CHECKING:
     from lhotse.cut import MonoCut
@@ -116,7 +116,7 @@ def compute_fbank(
         raise UserError(f"--nj {nj}: at least one process is needed")
     if download_dir is not None and not download_dir.is_dir():
         raise UserError(f"--download-dir {download_dir}: no such folder")
-    with _lock(data_dir / "fbank"):
+    with hold(data_dir):
         sets = [subset_to_store(data_dir, name, perturb_speed) for name in names]
         sets.append(noise_to_store(data_dir, download_dir))
         missing = [wanted for wanted in sets if not wanted.is_whole()]
@@ -150,21 +150,6 @@ def _compute(sets: Sequence[CutsToStore], nj: int, backend: str, shard_size: int
         count = sum(len(shard.cuts) for shard in of_set)
         logging.info("%s: %d cuts, %.2f h (%s)", path.name, count, sum(seconds.values()) / 3600, speeds)
     logging.info("features took %.1f s", time.monotonic() - started)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process: a second run waits, and then finds the work done."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logging.info("another process makes features in %s: waiting for it", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _hash(paths: Sequence[Path]) -> str:

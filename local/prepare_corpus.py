@@ -21,6 +21,7 @@ from local.layout import fingerprint, locate
 from local.mini.designs import DESIGNS
 from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
+from tools.lock import hold
 
 CORPORA = (*DESIGNS, "mini_librispeech", "librispeech")
 PARTS = ("recordings", "supervisions")
@@ -196,9 +197,11 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"--nj {args.nj}: at least one process is needed")
     logging.getLogger().setLevel(logging.ERROR)
     download_dir = args.download_dir or Path("download") / args.corpus
-    manifests = (args.data_dir or Path("data") / args.corpus) / "manifests"
-    subsets = locate(args.corpus, download_dir, bool(args.full_libri))
-    table = prepare(subsets, manifests, args.nj, bool(args.skip_bad))
+    data_dir = args.data_dir or Path("data") / args.corpus
+    manifests = data_dir / "manifests"
+    with hold(data_dir):
+        subsets = locate(args.corpus, download_dir, bool(args.full_libri))
+        table = prepare(subsets, manifests, args.nj, bool(args.skip_bad))
     print(show(table))
     left_out = sum(row["left_out"] for row in table.values())
     if left_out:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tools.atomic import atomic, write_json, write_text
 from tools.errors import UserError, cli
+from tools.lock import hold
 
 SPECIAL = ("<blk>", "<sos/eos>", "<unk>")  # ids 0, 1, 2: icefall's decoders count on them
 
@@ -132,16 +133,30 @@ def tokens(model: bytes) -> str:
 def train_bpe(data_dir: Path, vocab_size: int, lang_dir: Path) -> None:
     """Writes the three files into `lang_dir`, unless they are there, from the same text. Raises UserError."""
     texts = read_texts(data_dir)
-    stamp = lang_dir / "made_from.json"
     digest = hashlib.sha256("\n".join(training_text(texts)).encode()).hexdigest()
     made_from = {"text_sha256": digest, "vocab_size": vocab_size}
-    if (lang_dir / "bpe.model").is_file() and (lang_dir / "tokens.txt").is_file():
-        if not stamp.is_file():
-            logging.info("%s: there, but not made by this stage; taken as it is", lang_dir)
-            return
-        if json.loads(stamp.read_text(encoding="utf-8")) == made_from:
-            logging.info("%s: is there", lang_dir)
-            return
+    if _is_there(lang_dir, made_from):
+        return
+    with hold(data_dir):
+        if not _is_there(lang_dir, made_from):
+            _make(lang_dir, texts, made_from)
+
+
+def _is_there(lang_dir: Path, made_from: dict) -> bool:
+    stamp = lang_dir / "made_from.json"
+    if not ((lang_dir / "bpe.model").is_file() and (lang_dir / "tokens.txt").is_file()):
+        return False
+    if not stamp.is_file():
+        logging.info("%s: there, but not made by this stage; taken as it is", lang_dir)
+        return True
+    if json.loads(stamp.read_text(encoding="utf-8")) == made_from:
+        logging.info("%s: is there", lang_dir)
+        return True
+    return False
+
+
+def _make(lang_dir: Path, texts: dict[str, list[str]], made_from: dict) -> None:
+    vocab_size = made_from["vocab_size"]
     model = train(training_text(texts), vocab_size)
     for subset, lines in texts.items():
         counts, affected = unknown_characters(model, lines)
@@ -154,7 +169,7 @@ def train_bpe(data_dir: Path, vocab_size: int, lang_dir: Path) -> None:
     _remove(lang_dir)  # no mixture of two models, whenever we are killed
     try:
         write_text(lang_dir / "tokens.txt", tokens(model))
-        write_json(stamp, made_from)
+        write_json(lang_dir / "made_from.json", made_from)
         with atomic(lang_dir / "bpe.model") as beside:
             beside.write_bytes(model)
     except BaseException:

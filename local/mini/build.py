@@ -16,6 +16,7 @@ from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
 from tools.atomic import write_json, write_text
 from tools.errors import UserError, is_full_disk
+from tools.lock import hold
 
 STAMP = "mini.json"
 Task = tuple[str, Callable, tuple]  # what is made (for messages), function, arguments with the target last
@@ -38,14 +39,18 @@ def build(folder: Path, seed: int, scale: float, jobs: int, corpus: str = "mini"
         UserError: `folder` holds another corpus, or one of another seed, scale or version.
     """
     stamp = {"corpus": corpus, "version": DESIGNS[corpus].version, "seed": seed, "scale": scale}
-    _claim(folder, stamp)
-    cast, tasks = _missing(folder, stamp)
-    if tasks:
-        for left in folder.glob("*/.tmp-*"):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-        _run(tasks, jobs)
-    if tasks or not (folder / "SPEAKERS.TXT").is_file():
-        write_text(folder / "SPEAKERS.TXT", _speakers_file(cast))
+    if _is_ours(folder, stamp) and not _missing(folder, stamp)[1] and (folder / "SPEAKERS.TXT").is_file():
+        return 0
+    with hold(folder):
+        if not _is_ours(folder, stamp):
+            write_json(folder / STAMP, stamp)
+        cast, tasks = _missing(folder, stamp)
+        if tasks:
+            for left in folder.glob("*/.tmp-*"):  # of a killed run: nobody else works here
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+            _run(tasks, jobs)
+        if tasks or not (folder / "SPEAKERS.TXT").is_file():
+            write_text(folder / "SPEAKERS.TXT", _speakers_file(cast))
     return len(tasks)
 
 
@@ -83,8 +88,8 @@ def _read(stamp: Path) -> dict | None:
         return None
 
 
-def _claim(folder: Path, stamp: dict) -> None:
-    """Writes the stamp of an empty folder; refuses one whose stamp differs or that holds something else."""
+def _is_ours(folder: Path, stamp: dict) -> bool:
+    """Whether `folder` has this stamp; False: nothing is there yet. Raises UserError if it holds something else."""
     path = folder / STAMP
     if path.is_file():
         found = _read(path)
@@ -93,10 +98,10 @@ def _claim(folder: Path, stamp: dict) -> None:
                 f"{folder} holds a synthetic corpus made with {found}, not with {stamp}: "
                 "give another --download-dir, or delete that folder"
             )
-    elif any((folder / name).exists() for name in (*SUBSETS, "noise", "LibriSpeech")):
+        return True
+    if any((folder / name).exists() for name in (*SUBSETS, "noise", "LibriSpeech")):
         raise UserError(f"{folder} holds a corpus that is not ours (no {STAMP}): give another --download-dir")
-    else:
-        write_json(path, stamp)
+    return False
 
 
 def _quietly_full(function: Callable, arguments: tuple) -> None:

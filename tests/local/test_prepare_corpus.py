@@ -57,7 +57,7 @@ def test_bad_is_refused_in_one_line_and_nothing_written(bad, tmp_path, capsys):
     download, kind, path = bad
     error = _refused(capsys, "librispeech", download, tmp_path / "data")
     assert kind in error and path.stem in error and "--skip-bad 1" in error
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / "manifests").exists()
 
 
 def test_bad_is_left_out_and_named_when_asked(bad, tmp_path, capsys):
