@@ -6,14 +6,14 @@ set -eou pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 stack=auto
-rest=()
-while [ $# -gt 0 ]; do
-  case $1 in
-    --stack) [ $# -ge 2 ] || { echo "error: --stack wants k2, modern or auto" >&2; exit 2; }; stack=$2; shift ;;
-    *) rest+=("$1") ;;
+for ((i = 1; i <= $#; i++)); do
+  next=$((i + 1))
+  case ${!i} in
+    --stack) stack=${!next:-} ;;
+    --stack=*) stack=${!i#*=} ;;
   esac
-  shift
 done
+[ -n "$stack" ] || { echo "error: --stack wants k2, modern or auto" >&2; exit 2; }
 python=$(tools/setup_env.sh --stack "$stack")
 export PYTHONPATH=$PWD GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
-exec "$python" -m tools.reproduce.run ${rest[@]+"${rest[@]}"}
+exec "$python" -m tools.reproduce.run "$@"

@@ -131,4 +131,4 @@ def test_the_script_takes_the_stack_and_hands_on_the_rest(tmp_path):
         (tmp_path / name).chmod(0o755)
     done = subprocess.run(["bash", "tools/reproduce.sh", "--seeds", "1 2", "--stack", "modern", "--plan"], cwd=tmp_path,
                           capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
-    assert (done.stdout, done.stderr) == ("[-m][tools.reproduce.run][--seeds][1 2][--plan]", "--stack modern\n")
+    assert (done.stdout, done.stderr) == ("[-m][tools.reproduce.run][--seeds][1 2][--stack][modern][--plan]", "--stack modern\n")
