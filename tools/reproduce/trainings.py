@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
-import yaml
-
+from egs.librispeech.omni_sparsity.config import load_config
 from tools.atomic import write_text
 from tools.errors import UserError
 from tools.report.results import Decoded
@@ -31,9 +30,9 @@ class Counted:
 
 
 def settings_digest(condition: Condition, job: Job) -> str:
-    """Changes with any setting of a training or of its decoding; comments do not count."""
-    config = yaml.safe_load((RECIPE / "conf" / condition.config).read_text(encoding="utf-8"))
-    whole = [condition.corpus, condition.options, config, sorted(job.settings), job.sparsities]
+    """Changes with any setting that counts for a training or its decoding, wherever that setting stands."""
+    config = load_config(RECIPE / "conf" / condition.config, list(job.settings))
+    whole = [condition.corpus, condition.options, config.shaping(), asdict(config.decode), job.sparsities]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -150,6 +150,11 @@ class Decode:
     device: str = "cpu"  # or "cuda"; real-time factors are of this device
 
 
+# Settings of Omni that say nothing to a training of one size (omni.Plan.alone).
+_OF_SEVERAL_SIZES = ("sizes", "p_max", "p_min", "random_low", "spread", "layerwise", "first", "growth", "grow_from", "grow_with",
+                     "hold_from", "private", "bins")
+
+
 @dataclass
 class Config:
     model: Model = field(default_factory=Model)
@@ -162,14 +167,21 @@ class Config:
     def to_yaml(self) -> str:
         return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
 
-    def training_key(self) -> str:
-        """Digits that change when a setting changes which shapes what is trained (not how it is run or decoded)."""
+    def shaping(self) -> Dict[str, Dict[str, Any]]:
+        """{section: {name: value}} of what shapes the model that is trained, not how it is run or decoded."""
         whole = dataclasses.asdict(self)
         del whole["decode"], whole["loss"]["backend"]
         del whole["data"]["num_workers"]
         for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads", "precision"):
             del whole["train"][name]
-        return hashlib.sha256(yaml.safe_dump(whole).encode()).hexdigest()[:16]
+        if self.omni.alone:
+            for name in _OF_SEVERAL_SIZES:
+                del whole["omni"][name]
+        return whole
+
+    def training_key(self) -> str:
+        """Digits that change with what `shaping` names."""
+        return hashlib.sha256(yaml.safe_dump(self.shaping()).encode()).hexdigest()[:16]
 
 
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:

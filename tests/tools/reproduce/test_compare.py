@@ -37,7 +37,7 @@ def write(folder, system, errors, passes, seed):
 
 @pytest.fixture
 def setting():
-    systems = {name: {} for name in condition.SYSTEMS}
+    systems = {"dense": {"omni.sampling": "dense"}, "pruned": {"omni.sampling": "gradual"}, "omni": {}}
     ablations = {"sandwich": {}}
     return condition.Condition("mini", 8.0, "mini.yaml", [0.5, 0.9], [1, 2], systems=systems, ablations=ablations)
 
@@ -124,8 +124,12 @@ def test_trainings_can_be_had_from_a_file(setting, out, tmp_path_factory):
     assert compare.table(compare.by_key(again)) == compare.table(compare.by_key(trained))
     trainings.write(setting, again, elsewhere / "trainings.json")
     assert (elsewhere / "trainings.json").read_bytes() == path.read_bytes()
-    # Those of other settings are left out; a folder goes before the file.
+    # A default that is spelled out, and what a baseline does not use, change nothing.
     setting.systems["omni"]["omni.dropout"] = "none"
+    setting.systems["dense"]["omni.grow_with"] = 0.7
+    assert compare.collect(setting, list(condition.jobs(setting, [1, 2])), elsewhere, path)[1] == missing
+    # Those of other settings are left out; a folder goes before the file.
+    setting.systems["omni"]["omni.dropout"] = "linear"
     write(elsewhere / "pruned-0.5-seed-1", "pruned", {0.5: 0.9}, 1000, 5)
     todo = list(condition.jobs(setting, [1, 2]))
     mixed, missing = compare.collect(setting, todo, elsewhere, path)
