@@ -27,6 +27,7 @@ def _waits(data: Path, makes: str, module: str, *arguments) -> None:
         assert not (data / makes).exists()
     told = call.communicate(timeout=120)[1]
     assert call.returncode == 0 and any((data / makes).iterdir()), told
+    assert not (data / ".lock").exists()
 
 
 def test_a_data_stage_waits_for_another_run_of_it(libri, tmp_path):
