@@ -40,7 +40,7 @@ def build(folder: Path, seed: int, scale: float, jobs: int, corpus: str = "mini"
     """
     stamp = {"corpus": corpus, "version": DESIGNS[corpus].version, "seed": seed, "scale": scale}
     if _is_ours(folder, stamp) and not _missing(folder, stamp)[1] and (folder / "SPEAKERS.TXT").is_file():
-        return 0
+        return 0  # a whole corpus may lie where we may not write
     with hold(folder):
         if not _is_ours(folder, stamp):
             write_json(folder / STAMP, stamp)

@@ -88,7 +88,7 @@ def main(argv: List[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
-    parser.add_argument("--stack", default="auto", help="k2 | modern | auto: whose Python runs this; tools/reproduce.sh sees to it")
+    parser.add_argument("--stack", default="auto", help="k2 | modern | auto (default); tools/reproduce.sh sees to it")
     parser.add_argument("--plan", action="store_true", help="print the trainings and what time and disk they take; run none")
     args = parser.parse_args(argv)
     if args.parallel < 1:
