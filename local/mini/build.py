@@ -11,7 +11,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Callable, Iterator
 
-from local.mini.designs import DESIGNS, Design
+from local.mini.designs import DESIGNS
 from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
 from tools.atomic import write_json, write_text

@@ -1,6 +1,5 @@
 """Which loss serves."""
 
-import importlib.util
 
 import pytest
 

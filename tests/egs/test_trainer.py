@@ -1,9 +1,7 @@
 """Training: what is counted, that it learns, and that a stopped run goes on as if it had not been stopped."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 

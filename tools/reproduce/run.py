@@ -4,7 +4,7 @@
         [--plan] [--stack S]
 
 Every training is a call of run.sh with a folder of its own: what is done is passed over, what was stopped goes on.
-A table of what is done is written after every training. `--parallel N` runs N of them side by side with a share of the
+A table of what is done is written whenever one ends. `--parallel N` runs N of them side by side with a share of the
 cores each (what one writes then goes to <its folder>/run.log): on few cores that takes less time in all than one after
 the other, as small models do not fill several cores.
 """
@@ -16,7 +16,7 @@ import os
 import shlex
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -114,11 +114,16 @@ def main(argv: List[str] | None = None) -> None:
     table += ["--reuse", str(args.reuse)] if args.reuse else []
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}
+        left = set(waiting)
         try:
-            for number, future in enumerate(as_completed(waiting), 1):
-                future.result()
+            while left:
+                # Those that ended while a table was made share the next: a long list that is done is passed over sooner.
+                ended, left = wait(left, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
                 compare(table)
-                print(f"== {number} of {len(todo)} done: {waiting[future].name}", flush=True)
+                names = ", ".join(sorted(waiting[future].name for future in ended))
+                print(f"== {len(todo) - len(left)} of {len(todo)} done: {names}", flush=True)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,14 +44,36 @@ def called(tmp_path, monkeypatch):
     return calls
 
 
-def test_one_after_the_other_with_a_table_after_each(called, capfd):
+def test_one_after_the_other(called, capfd):
     run.main(["--seeds", "1"])
     names = [words[words.index("--exp-dir") + 1].rsplit("/")[-1] for words, _ in called()]
     assert names == ["dense-seed-1", "omni-seed-1", "pruned-0.5-seed-1"]
     assert all(words[-2:] == ["--python", sys.executable] and threads is None for words, threads in called())
-    assert len(called.tables) == 4 and called.tables[0][-1] == "tools/reproduce.sh --seeds 1"
+    assert called.tables[0][-1] == "tools/reproduce.sh --seeds 1"
     out = capfd.readouterr().out
     assert out.endswith("the table\n") and out.count("at work") == 3 and "== 3 of 3 done: pruned-0.5-seed-1" in out
+
+
+def test_a_table_whenever_one_ends_and_one_for_all_that_end_meanwhile(called, monkeypatch, capsys):
+    begun, ended, tables = threading.Event(), threading.Semaphore(0), []
+
+    def run_job(condition, job, *_):
+        assert job.system == "dense" or begun.wait(60)
+        ended.release()
+
+    def compare(argv):
+        tables.append(argv)
+        begun.set()
+        if len(tables) == 1:  # it takes until the others have ended
+            assert all(ended.acquire(timeout=60) for _ in range(3))
+            time.sleep(0.1)  # and are known to have
+        return "the table"
+
+    monkeypatch.setattr(run, "run_job", run_job)
+    monkeypatch.setattr(run, "compare", compare)
+    run.main([])
+    assert "== 1 of 3 done: dense-seed-1\n== 3 of 3 done: omni-seed-1, pruned-0.5-seed-1\n" in capsys.readouterr().out
+    assert len(tables) == 3  # the third is the one that is shown
 
 
 def test_side_by_side_each_has_its_share_of_the_cores_and_a_log(called):
