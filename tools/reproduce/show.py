@@ -28,12 +28,14 @@ def markdown(table: Dict[str, Any]) -> str:
     """Of table.json: every system on the test sets, what each training cost, and the ablations."""
     rows = table["rows"]
     seeds = sorted({seed for row in rows for seed in row["seeds"]})
+    of, over = f"seed {seeds[0]}", "utterances"
+    if len(seeds) > 1:
+        of, over = f"mean over seeds {', '.join(map(str, seeds))}", "utterances and seeds"
     parts = [f"# {table['condition']}: one supernet against models trained for one size each\n",
              f"    {table['command']}\n",
-             f"Word error rate in percent, mean over seeds {', '.join(map(str, seeds))}, with the {100 * LEVEL:.0f}% "
-             f"interval of a bootstrap over utterances and seeds ({RESAMPLES:,} resamples). `omni / pruned`: relative "
-             "difference to the model pruned to that sparsity on its own (at 0: to the dense model), paired over "
-             "utterances and seeds; negative: omni is better.\n"]
+             f"Word error rate in percent, {of}, with the {100 * LEVEL:.0f}% interval of a bootstrap over {over} "
+             f"({RESAMPLES:,} resamples). `omni / pruned`: relative difference to the model pruned to that sparsity on its "
+             f"own (at 0: to the dense model), paired over {over}; negative: omni is better.\n"]
     if table["missing"]:
         parts.append(f"**Not trained yet: {', '.join(table['missing'])}.**\n")
     for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):

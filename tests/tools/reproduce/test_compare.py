@@ -88,6 +88,7 @@ def test_files(setting, out, monkeypatch, capsys):
     text = (out / "TABLE.md").read_text()
     assert capsys.readouterr().out == text + "\n"
     assert "**Not trained yet: pruned-0.9-seed-2.**" in text
+    assert "mean over seeds 1, 2, with the 95% interval of a bootstrap over utterances and seeds (" in text
     assert "## Ablations\n\nOf seed 1.\n" in text and "| sandwich | 2,700 |" in text
     whole = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.0))
     assert f"| omni | 900 | {whole['wer_by_seed'][0]:.2f} |" in text and whole["seeds"] == [1, 2]
@@ -100,6 +101,15 @@ def test_files(setting, out, monkeypatch, capsys):
     assert (out / "pareto.png").read_bytes().startswith(b"\x89PNG")
     assert set(json.loads((out / "trainings.json").read_text())["trainings"]) == {
         job.name for job in condition.jobs(setting, [1, 2])} - {"pruned-0.9-seed-2"}
+
+
+def test_one_seed_is_no_mean(setting, out):
+    trained, _ = compare.collect(setting, list(condition.jobs(setting, [1])), out)
+    found = compare.by_key(trained)
+    text = show.markdown({"condition": "mini", "command": "tools/reproduce.sh", "missing": [],
+                          "totals": compare.totals(found), "rows": compare.table(found), "means": compare.means(found)})
+    assert "percent, seed 1, with the 95% interval of a bootstrap over utterances (10,000 resamples)" in text
+    assert "paired over utterances;" in text
 
 
 @pytest.mark.parametrize("cut, said", [(90.0, True), (20.0, False)])
