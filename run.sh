@@ -45,7 +45,7 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   0 corpus     speech in LibriSpeech layout, checked manifests     1.5
   1 features   80-bin fbank, speed perturbation, noise             1.5
   2 lang       sentencepiece BPE                                   0
-  3 train      the supernet, pruned RNN-T loss                     22 to 44
+  3 train      the supernet, pruned RNN-T loss                     22 to 44 or more
   4 subnets    averaged checkpoint, one sub-network a sparsity     0.2
   5 decode     every dev and test set x sparsity                   1
   6 report     results.json RESULTS.md pareto.png report.html      0.1
