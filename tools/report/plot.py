@@ -109,7 +109,14 @@ def _draw(rows: Sequence[Row], width: float, height: float, title: str = "") -> 
     for side, spine in axes.spines.items():
         spine.set_color(_INK)
         spine.set_visible(side in ("left", "bottom"))
-    legend = axes.legend(frameon=False, labelcolor=_INK, title="band: 95% interval", loc="upper right")
+    # Below the axes: flat curves leave no corner free, on a phone least of all.
+    legend = figure.legend(
+        frameon=False,
+        labelcolor=_INK,
+        title="numbers: sparsity; bands: 95% interval",
+        loc="outside lower center",
+        ncols=2 if len(methods) == 1 or width > 6 else 1,
+    )
     legend.get_title().set_color(_INK)
     legend.get_title().set_fontsize("small")
     return figure
@@ -140,9 +147,8 @@ def _name_sparsities(axes, rows: Sequence[Row]) -> None:
         if row["sparsity"] not in highest or row["ci95"][1] > highest[row["sparsity"]]["ci95"][1]:
             highest[row["sparsity"]] = row
     for sparsity, row in highest.items():
-        text = f"sparsity {sparsity:g}" if sparsity == max(highest) else f"{sparsity:g}"
         axes.annotate(
-            text,
+            f"{sparsity:g}",
             (row["size_bytes"] / 1e6, row["ci95"][1]),
             xytext=(4, 3),
             textcoords="offset points",
