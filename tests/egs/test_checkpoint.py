@@ -30,7 +30,7 @@ def test_old_checkpoints_go_and_the_newest_is_found(tmp_path):
 
 def test_a_broken_or_absent_checkpoint_is_named(tmp_path):
     (tmp_path / "epoch-1.pt").write_bytes(b"half")
-    with pytest.raises(UserError, match="epoch-1.pt: not a checkpoint"):
+    with pytest.raises(UserError, match="epoch-1.pt: not a whole checkpoint"):
         ckpt.load_checkpoint(tmp_path / "epoch-1.pt")
     with pytest.raises(UserError, match="epoch-3.pt: no such checkpoint; there are epoch-1.pt"):
         ckpt.load_checkpoint(tmp_path / "epoch-3.pt")

@@ -20,17 +20,18 @@ ROOT = Path(__file__).parents[2]
 
 
 class Stopped(Exception):
-    pass
+    """With the step that the run went on from."""
 
 
 def run(config, data_dir, exp_dir, stop_at=None, **more):
     trainer = Trainer(config, data_dir, exp_dir, tensorboard=False)
     if stop_at is not None:
-        real = trainer.train_step
+        real, steps = trainer.train_step, []
 
         def step(*arguments):
+            steps.append(trainer.step)
             if trainer.step == stop_at:
-                raise Stopped
+                raise Stopped(steps[0])
             real(*arguments)
 
         trainer.train_step = step
@@ -89,9 +90,9 @@ def test_start_batch_takes_the_named_checkpoint(config, data_dir, tmp_path):
     with pytest.raises(Stopped):
         run(config, data_dir, tmp_path, stop_at=7)
     assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == ["checkpoint-3.pt", "checkpoint-6.pt"]
-    with pytest.raises(Stopped):
-        trainer = run(config, data_dir, tmp_path, stop_at=3, start_batch=3)
-        assert trainer.step == 3
+    with pytest.raises(Stopped) as stopped:
+        run(config, data_dir, tmp_path, stop_at=5, start_batch=3)
+    assert stopped.value.args == (3,)
     with pytest.raises(UserError, match="checkpoint-5.pt: no such checkpoint"):
         run(config, data_dir, tmp_path, start_batch=5)
 
@@ -196,6 +197,9 @@ def test_a_training_may_begin_with_the_model_of_another(config, data_dir, tmp_pa
                 {n: v.float() for n, v in first.model.state_dict().items()})
     config.model.encoder_dim = 32
     with pytest.raises(UserError, match="train.init_from .*epoch-2.pt: not of a model like this one"):
+        Trainer(config, data_dir, tmp_path / "d", tensorboard=False)._warm_start()
+    config.train.init_from = str(tmp_path / "a" / "epoch-3.pt")
+    with pytest.raises(UserError, match="^train.init_from .*epoch-3.pt: no such checkpoint; there are epoch-1.pt"):
         Trainer(config, data_dir, tmp_path / "d", tensorboard=False)._warm_start()
 
 

@@ -159,7 +159,11 @@ class Trainer(Learner):
         if self.config.train.init_from:
             path = Path(self.config.train.init_from)
             try:
-                self.model.load_state_dict(ckpt.load_checkpoint(path, self.device)["model"])
+                state = ckpt.load_checkpoint(path, self.device)
+            except UserError as error:
+                raise UserError(f"train.init_from {error}") from None
+            try:
+                self.model.load_state_dict(state["model"])
             except (KeyError, RuntimeError) as error:
                 why = str(error).splitlines()[0]
                 raise UserError(f"train.init_from {path}: not of a model like this one ({why})") from None
