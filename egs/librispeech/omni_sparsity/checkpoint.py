@@ -64,7 +64,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Dict[str,
     try:
         return torch.load(path, map_location=device)
     except Exception as error:
-        raise UserError(f"{path}: not a whole checkpoint ({error}); take another, or remove it to go on from the one before") from None
+        raise UserError(f"{path}: not a whole checkpoint ({error}); take another, or remove it to go on from the one "
+                        "before") from None
 
 
 def newest_checkpoint(exp_dir: Path) -> Optional[Path]:
