@@ -225,7 +225,7 @@ if wanted 3; then
   fi
   # torchrun would give each process one thread
   [ $((num_nodes * world_size)) = 1 ] || export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((nj > world_size ? nj / world_size : 1))}
-  train=(run 3 "${launch[@]}" "$recipe_module.train" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir")
+  train=(run 3 "${launch[@]}" "$recipe_module.training" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir")
   if [ $((num_nodes * world_size)) = 1 ]; then
     "${train[@]}"
   else
@@ -240,11 +240,11 @@ fi
 
 if wanted 5; then
   log "stage 5: decode"
-  run 5 "$python" -m "$recipe_module.decode" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir"
+  run 5 "$python" -m "$recipe_module.decoding" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir"
 fi
 
 if wanted 6; then
   log "stage 6: report"
-  run 6 "$python" -m tools.report --exp-dir "$exp_dir" --data-dir "$data_dir" --command "$command_line"
+  run 6 "$python" -m "$recipe_module.report" --exp-dir "$exp_dir" --data-dir "$data_dir" --command "$command_line"
 fi
 log "done"

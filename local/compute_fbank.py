@@ -18,12 +18,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
-from local.fbank import BACKENDS, NUM_MEL_BINS, SAMPLING_RATE, choose_backend
+from egs.librispeech.omni_sparsity.data.fbank import BACKENDS, NUM_MEL_BINS, SAMPLING_RATE, choose_backend
 from local.fbank_noise import noise_to_store
 from local.fbank_shards import CutsToStore, compute_all, join, split
 from local.progress import progress
-from tools.errors import UserError, cli
-from tools.lock import hold
+from omni.errors import UserError, cli
+from omni.lock import hold
 
 if TYPE_CHECKING:
     from lhotse.cut import MonoCut

@@ -12,10 +12,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.fbank import SAMPLING_RATE
+from egs.librispeech.omni_sparsity.data.fbank import SAMPLING_RATE
 from local.fbank_shards import CutsToStore
-from tools.atomic import atomic
-from tools.errors import UserError
+from omni.files import atomic
+from omni.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

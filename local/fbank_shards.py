@@ -28,8 +28,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
-from tools.atomic import atomic, write_json, write_text
-from tools.errors import UserError
+from omni.files import atomic, write_json, write_text
+from omni.errors import UserError
 
 if TYPE_CHECKING:
     from lhotse.cut import MonoCut
@@ -113,7 +113,7 @@ def compute(shard: Shard) -> None:
     from lhotse import LilcomChunkyWriter
     from lhotse.utils import fastcopy
 
-    from local.fbank import FEATURE_TYPE, SAMPLING_RATE, load_samples
+    from egs.librispeech.omni_sparsity.data.fbank import FEATURE_TYPE, SAMPLING_RATE, load_samples
 
     extractor = _extractor(shard.backend)
     archive = shard.stem.with_suffix(".lca")
@@ -210,7 +210,7 @@ def _start_process() -> None:
 
 @lru_cache(maxsize=None)
 def _extractor(backend: str):
-    from local.fbank import make_extractor
+    from egs.librispeech.omni_sparsity.data.fbank import make_extractor
 
     return make_extractor(backend)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local.mini.designs import DESIGNS
-from tools.atomic import write_text
-from tools.errors import UserError, is_full_disk
+from omni.files import write_text
+from omni.errors import UserError, is_full_disk
 
 KINDS = ("train", "dev", "test")
 _100H = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")

@@ -19,9 +19,9 @@ from pathlib import Path
 from local.check_audio import Problem, chapters, check_all
 from local.layout import fingerprint, locate
 from local.mini.designs import DESIGNS
-from tools.atomic import atomic, write_json, write_text
-from tools.errors import UserError, cli
-from tools.lock import hold
+from omni.files import atomic, write_json, write_text
+from omni.errors import UserError, cli
+from omni.lock import hold
 
 CORPORA = (*DESIGNS, "mini_librispeech", "librispeech")
 PARTS = ("recordings", "supervisions")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from local.mini.designs import DESIGNS
-from tools.errors import UserError, cli
+from omni.errors import UserError, cli
 
 
 def get_parser() -> argparse.ArgumentParser:

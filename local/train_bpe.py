@@ -21,9 +21,9 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from tools.atomic import atomic, write_json, write_text
-from tools.errors import UserError, cli
-from tools.lock import hold
+from omni.files import atomic, write_json, write_text
+from omni.errors import UserError, cli
+from omni.lock import hold
 
 SPECIAL = ("<blk>", "<sos/eos>", "<unk>")  # ids 0, 1, 2: icefall's decoders count on them
 

@@ -8,23 +8,31 @@
     net.prune_(net.uniform(0.8))
 
 `omni.Supernet(model, omni.Range(0.0, 0.9))` finds the weights itself; `print(omni.describe(model, omni.Range()))` says
-which.
+which. `import omni` alone loads no torch: a name loads its module when it is first used.
 """
 
-from .curriculum import Curriculum, Plan
-from .describe import describe
-from .pack import pack, unpack
-from .prune import prune_
-from .report import Comparison, Report, compare, report
-from .sampler import Sampler
-from .schedule import gradual_sparsity
-from .spec import Spec, fingerprint, load_spec, save_spec
-from .structures import Blocks, NofM, parse_structure
-from .supernet import Supernet
-from .targets import Range
+import importlib
 
-__all__ = [
-    "Blocks", "Comparison", "Curriculum", "NofM", "Plan", "Range", "Report", "Sampler", "Spec", "Supernet", "compare",
-    "describe", "fingerprint", "gradual_sparsity", "load_spec", "pack", "parse_structure", "prune_", "report",
-    "save_spec", "unpack",
-]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Blocks": "structures", "Comparison": "counts", "Curriculum": "curriculum", "NofM": "structures", "Plan": "curriculum",
+    "Range": "targets", "Report": "counts", "Sampler": "sampler", "Spec": "spec", "Supernet": "supernet",
+    "compare": "counts", "describe": "overview", "fingerprint": "spec", "gradual_sparsity": "schedule",
+    "load_spec": "spec", "pack": "packing", "parse_structure": "structures", "prune_": "prune", "report": "counts",
+    "save_spec": "spec", "unpack": "packing",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'omni' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

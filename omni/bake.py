@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import omni
-from omni.atomic import atomic
+from omni.files import atomic
 from omni.icefall.plugin import KEY
 
 

@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 from torch import nn
 
-from .atomic import write_json
+from .files import write_json
 
 Spec = Dict[str, float]
 VERSION = 1

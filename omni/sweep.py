@@ -30,7 +30,7 @@ import torch
 import omni
 
 from . import bake
-from .atomic import write_json
+from .files import write_json
 from .icefall.settings import split_arguments
 
 EPOCH = "9999"
@@ -155,11 +155,11 @@ def main() -> None:
         sweep(args.checkpoint, args.since, parse(args.sparsities), args.decode, args.out, args.sets.split(), rest)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
-    if importlib.util.find_spec("tools") and importlib.util.find_spec("tools.report"):
+    if importlib.util.find_spec("egs") and importlib.util.find_spec("egs.librispeech.omni_sparsity.report"):
         command = " ".join(["python -m omni.sweep", *sys.argv[1:]])
-        raise SystemExit(subprocess.run([sys.executable, "-m", "tools.report", "--exp-dir", str(args.out),
+        raise SystemExit(subprocess.run([sys.executable, "-m", "egs.librispeech.omni_sparsity.report", "--exp-dir", str(args.out),
                                          "--command", command]).returncode)
-    print(f"{args.out}: decoded; for the report: python -m tools.report --exp-dir {args.out}, from a clone of "
+    print(f"{args.out}: decoded; for the report: python -m egs.librispeech.omni_sparsity.report --exp-dir {args.out}, from a clone of "
           "omni_sparsity")
 
 

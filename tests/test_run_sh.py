@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from egs.librispeech.omni_sparsity.backend import loss_backend
-from egs.librispeech.omni_sparsity.checkpoint import load_checkpoint
+from egs.librispeech.omni_sparsity.loss.backend import loss_backend
+from egs.librispeech.omni_sparsity.training.checkpoint import load_checkpoint
 from local.mini import grammar
 from local.mini.designs import DESIGNS
 

@@ -21,9 +21,9 @@ from typing import Any, Callable, Dict
 
 import torch
 
-from egs.librispeech.omni_sparsity.backend import loss_backend
-from tools.atomic import write_json
-from tools.errors import UserError, cli
+from egs.librispeech.omni_sparsity.loss.backend import loss_backend
+from omni.files import write_json
+from omni.errors import UserError, cli
 
 SHAPES = {  # batch, symbols, encoder frames, vocabulary, joiner dimension, prune range, topology
     "mini": (7, 16, 75, 200, 128, 8, "modified"),

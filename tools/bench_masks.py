@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 import omni
-from tools.atomic import write_json
-from tools.errors import UserError, cli
+from omni.files import write_json
+from omni.errors import UserError, cli
 
 # What must hold on two threads of a CPU: name -> (unit, most or least, bound).
 AIMS = {

@@ -27,7 +27,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.errors import cli
+from omni.errors import cli
 from tools.probe import run_probe
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,4 +16,4 @@ done
 [ -n "$stack" ] || { echo "error: --stack wants k2, modern or auto" >&2; exit 2; }
 python=$(tools/setup_env.sh --stack "$stack")
 export PYTHONPATH=$PWD GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
-exec "$python" -m tools.reproduce.run "$@"
+exec "$python" -m egs.librispeech.omni_sparsity.experiments "$@"

@@ -14,9 +14,9 @@ from typing import Callable, Iterator
 from local.mini.designs import DESIGNS
 from local.mini.voices import SUBSETS, Speaker, speakers
 from local.progress import progress
-from tools.atomic import write_json, write_text
-from tools.errors import UserError, is_full_disk
-from tools.lock import hold
+from omni.files import write_json, write_text
+from omni.errors import UserError, is_full_disk
+from omni.lock import hold
 
 STAMP = "mini.json"
 Task = tuple[str, Callable, tuple]  # what is made (for messages), function, arguments with the target last

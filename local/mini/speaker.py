@@ -128,7 +128,7 @@ def make_noise(kind: str, seed: int, scale: float, design: Design, target: Path)
         kind: one of NOISES.
         scale: 1.0 gives NOISE_SECONDS, less gives less, but 10 seconds at least.
     """
-    from tools.atomic import atomic
+    from omni.files import atomic
 
     rng, numbers = random.Random(f"{seed}|noise|{kind}"), _numbers(seed, "noise", kind)
     length = int(max(10.0, NOISE_SECONDS * min(scale, 1.0)) * sound.RATE)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from egs.librispeech.omni_sparsity.config import load_config, parse_sparsities
-from tools.errors import UserError
+from omni.errors import UserError
 
 CONF = Path(__file__).parents[2] / "egs/librispeech/omni_sparsity/conf"
 

@@ -14,7 +14,7 @@ import soundfile
 from lhotse import CutSet, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 
 from local.compute_fbank import compute_fbank, main, subsets
-from tools.errors import UserError
+from omni.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SUBSETS = {"train-clean": 5, "dev-clean": 2, "test-clean": 3}
@@ -124,7 +124,7 @@ def test_speed_changes_the_pitch(data_dir, audio):
 
 
 def test_stored_values_are_the_extractors(data_dir, audio):
-    from local.fbank import make_extractor
+    from egs.librispeech.omni_sparsity.data.fbank import make_extractor
 
     compute_fbank(data_dir, nj=1, backend="lhotse")
     cuts = CutSet.from_file(data_dir / "fbank" / "librispeech_cuts_dev-clean.jsonl.gz").to_eager()

@@ -8,7 +8,7 @@ import soundfile
 from lhotse import Recording, RecordingSet
 
 from local.fbank_noise import COLOURS, coloured_noise, generate, noise_to_store, windows
-from tools.errors import UserError
+from omni.errors import UserError
 
 
 def _write(path, seconds, rate=16000, channels=1):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.layout import download, find_subsets, fingerprint, locate, parts
-from tools.errors import UserError
+from omni.errors import UserError
 
 
 def _names(subsets: list[Path]) -> list[str]:

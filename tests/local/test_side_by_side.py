@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.lock import hold
+from omni.lock import hold
 
 ROOT = Path(__file__).parents[2]
 WAITING = "another process works in"

@@ -8,7 +8,7 @@ import pytest
 import sentencepiece
 
 from local.train_bpe import main, tokens, train, train_bpe, unknown_characters
-from tools.errors import UserError
+from omni.errors import UserError
 
 VERBS = "TURN SWITCH OPEN CLOSE RAISE LOWER START STOP".split()
 THINGS = "LAMP HEATER WINDOW CURTAIN SPEAKER RADIO KETTLE OVEN".split()

@@ -18,7 +18,7 @@ from typing import Any, Dict, List
 import yaml
 
 import omni
-from tools.errors import UserError, cli
+from omni.errors import UserError, cli
 
 from .config_check import check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tools.errors import UserError
+from omni.errors import UserError
 
 _AT_LEAST_ONE = (
     "model.feature_dim", "model.projection_dim", "model.conv_kernel", "model.encoder_dim", "model.num_heads",

@@ -19,7 +19,7 @@ from local.mini.build import build, unfinished
 from local.mini.designs import DESIGNS
 from local.mini.grammar import words
 from local.mini.voices import SUBSETS
-from tools.errors import UserError
+from omni.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 TOY = {"seed": 7, "scale": 0.01}  # as in conftest.py

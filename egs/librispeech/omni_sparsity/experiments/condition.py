@@ -1,0 +1,90 @@
+"""What is compared: systems, seeds and settings of one condition, read from conf/reproduce/<condition>.yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import yaml
+
+from omni.errors import UserError
+
+RECIPE = Path("egs/librispeech/omni_sparsity")
+SYSTEMS = ("dense", "pruned", "omni")
+
+
+@dataclass
+class Condition:
+    """
+    Attributes:
+        corpus: as for run.sh.
+        hours: of training speech, before speed perturbation; for the estimate of --plan.
+        config: file in conf/ that all systems share.
+        options: more of run.sh, for all jobs.
+        systems: settings ({"section.name": value}) of each of SYSTEMS on top of it.
+        ablations: {name: settings on top of omni's}.
+    """
+
+    corpus: str
+    hours: float
+    config: str
+    sparsities: List[float]
+    seeds: List[int] = field(default_factory=lambda: [1])
+    options: List[str] = field(default_factory=list)
+    systems: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    ablations: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: `system` is one of SYSTEMS, `strategy` omni's own or the name of an ablation."""
+
+    system: str
+    strategy: str
+    seed: int
+    sparsities: Tuple[float, ...]
+    settings: Tuple[str, ...]  # section.name=value
+
+    @property
+    def name(self) -> str:
+        size = f"-{self.sparsities[0]:g}" if self.system == "pruned" else ""
+        return f"{self.strategy}{size}-seed-{self.seed}"
+
+
+def load_condition(path: Path) -> Condition:
+    """
+    Raises:
+        UserError: no such file, or not a condition.
+    """
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise UserError(f"{path}: no such condition; there are {there}")
+    try:
+        found = Condition(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, TypeError) as error:
+        names = ", ".join(f.name for f in dataclasses.fields(Condition))
+        raise UserError(f"{path}: not a condition ({str(error).splitlines()[0]}); want {names}") from None
+    if set(found.systems) != set(SYSTEMS):
+        raise UserError(f"{path}: systems {', '.join(found.systems) or 'none'}: want {', '.join(SYSTEMS)}")
+    return found
+
+
+def jobs(condition: Condition, seeds: List[int], ablations: bool = True) -> Iterator[Job]:
+    """All trainings, those of one seed together, so that a table can be made of the seeds that are done."""
+    sizes = tuple(condition.sparsities)
+    for seed in seeds:
+        yield Job("dense", "dense", seed, (0.0, *sizes), _settings(condition.systems["dense"], seed))
+        yield Job("omni", "omni", seed, (0.0, *sizes), _settings(condition.systems["omni"], seed))
+        for size in sizes:
+            own = {**condition.systems["pruned"], "omni.prune_to": size}
+            yield Job("pruned", "pruned", seed, (size,), _settings(own, seed))
+    if ablations:
+        for name, changes in condition.ablations.items():
+            own = {**condition.systems["omni"], **changes}
+            yield Job("omni", name, seeds[0], (0.0, *sizes), _settings(own, seeds[0]))
+
+
+def _settings(values: Dict[str, Any], seed: int) -> Tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in {**values, "train.seed": seed}.items())

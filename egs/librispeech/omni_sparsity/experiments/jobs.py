@@ -1,0 +1,71 @@
+"""The trainings of a condition as calls of run.sh."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, Dict, List
+
+from egs.librispeech.omni_sparsity.config import load_config
+from omni.errors import UserError
+from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job, load_condition
+
+
+def command(condition: Condition, job: Job, out: Path) -> List[str]:
+    """The call of run.sh that trains, prunes and decodes one system; called again it goes on, or is done at once."""
+    sparsities = " ".join(f"{sparsity:g}" for sparsity in job.sparsities)
+    settings = [word for setting in job.settings for word in ("--set", setting)]
+    return ["./run.sh", "--corpus", condition.corpus, "--config", str(RECIPE / "conf" / condition.config),
+            *condition.options, "--exp-dir", str(out / job.name), "--sparsities", sparsities, *settings]
+
+
+def parse_seeds(text: str, default: List[int]) -> List[int]:
+    try:
+        seeds = [int(word) for word in text.split()] or default
+    except ValueError:
+        raise UserError(f'--seeds {text}: want whole numbers, e.g. "1 2 3"') from None
+    return list(dict.fromkeys(seeds))
+
+
+def scaled(condition: Condition, budget: float) -> Condition:
+    """The same condition with so many times the epochs, of all systems; marks of their curricula are shares of them.
+
+    Raises:
+        UserError: no budget, or one of less than an epoch.
+    """
+    if budget == 1.0:
+        return condition
+    whole = load_config(RECIPE / "conf" / condition.config).train.num_epochs
+
+    def more(settings: Dict[str, Any]) -> Dict[str, Any]:
+        epochs = settings.get("train.num_epochs", whole) * budget
+        if not 1 <= epochs < math.inf:
+            raise UserError(f"--budget {budget:g}: want a number that leaves an epoch at least, e.g. 2")
+        return {**settings, "train.num_epochs": math.floor(epochs + 1e-6)}  # down: no system has more than its share
+
+    systems = {name: more(settings) for name, settings in condition.systems.items()}
+    # Those without epochs of their own have omni's.
+    ablations = {name: more(settings) if "train.num_epochs" in settings else settings
+                 for name, settings in condition.ablations.items()}
+    return dataclasses.replace(condition, systems=systems, ablations=ablations)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command of this package takes."""
+    parser.add_argument("--condition", "--corpus", default="mini", help="file in conf/reproduce (default mini)")
+    parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
+    parser.add_argument("--seeds", default="", help="(default: as the condition says)")
+    parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
+    parser.add_argument("--reuse", type=Path, metavar="FILE", help="take trainings of the same settings from a "
+                        "trainings.json, such as results/<condition>'s, instead of training them")
+    parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce, with a budget <condition>-<n>x)")
+
+
+def read(args: argparse.Namespace) -> tuple[str, Condition, List[int], Path]:
+    """-> what it is called, the condition, its seeds, the folder of its trainings."""
+    condition = load_condition(RECIPE / "conf" / "reproduce" / f"{args.condition}.yaml")
+    name = args.condition + (f"-{args.budget:g}x" if args.budget != 1.0 else "")
+    return (name, scaled(condition, args.budget), parse_seeds(args.seeds, condition.seeds),
+            args.out or Path("exp") / name / "reproduce")

@@ -1,0 +1,144 @@
+"""TABLE.md and pareto.png of a condition."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Dict, List
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from omni.files import atomic
+from egs.librispeech.omni_sparsity.report.bootstrap import LEVEL, RESAMPLES
+from egs.librispeech.omni_sparsity.report.table import is_test
+
+Row = Dict[str, Any]
+_INK = "#1b1f24"
+_STYLE = {  # seen apart by the colour-blind; the markers say the same without colour
+    "dense": ("#1b1f24", "*", "dense, trained on its own"),
+    "pruned": ("#d9730d", "s", "each pruned on its own"),
+    "oneshot": ("#8a93a0", "x", "dense, cut without training"),
+    "omni": ("#2f7fc1", "o", "omni: one training"),
+}
+
+
+def markdown(table: Dict[str, Any]) -> str:
+    """Of table.json: every system on the test sets, what each training cost, and the ablations."""
+    rows = table["rows"]
+    seeds = sorted({seed for row in rows for seed in row["seeds"]})
+    of, over = f"seed {seeds[0]}", "utterances"
+    if len(seeds) > 1:
+        of, over = f"mean over seeds {', '.join(map(str, seeds))}", "utterances and seeds"
+    parts = [f"# {table['condition']}: one supernet against models trained for one size each\n",
+             f"    {table['command']}\n",
+             f"Word error rate in percent, {of}, with the {100 * LEVEL:.0f}% interval of a bootstrap over {over} "
+             f"({RESAMPLES:,} resamples). `omni / pruned`: relative difference to the model pruned to that sparsity on its "
+             f"own (at 0: to the dense model), paired over {over}; negative: omni is better.\n"]
+    if table["missing"]:
+        parts.append(f"**Not trained yet: {', '.join(table['missing'])}.**\n")
+    for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):
+        parts.append(f"## {test_set}\n")
+        parts.append(_systems([row for row in rows if row["test_set"] == test_set]))
+        parts += [f"Mean of the differences at {', '.join(f'{s:g}' for s in mean['sparsities'])}: {_difference(mean)}\n"
+                  for mean in table["means"] if (mean["strategy"], mean["test_set"]) == ("omni", test_set)]
+    parts.append("## What the trainings cost\n")
+    parts.append(_costs(table["totals"]))
+    ablations = [row for row in rows if row["system"] == "omni" and row["strategy"] != "omni"]
+    if ablations:
+        parts.append("## Ablations\n")
+        parts.append(_ablations([row for row in rows if row["system"] == "omni" and is_test(row["test_set"])]))
+    return "\n".join(parts)
+
+
+def _systems(rows: List[Row]) -> str:
+    by_place = {(row["system"], row["sparsity"]): row for row in rows if row["strategy"] == row["system"]}
+    lines = ["| sparsity | pruned on its own | omni | omni / pruned | dense, cut without training |",
+             "| ---: | ---: | ---: | ---: | ---: |"]
+    for sparsity in sorted({row["sparsity"] for row in rows}):
+        alone = by_place.get(("pruned" if sparsity else "dense", sparsity))
+        omni = by_place.get(("omni", sparsity))
+        lines.append(f"| {sparsity:g} | {_cell(alone)} | {_cell(omni)} | {_difference(omni)} | "
+                     f"{_cell(by_place.get(('oneshot', sparsity)))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _costs(totals: Dict[str, Dict[str, float]]) -> str:
+    lines = ["| training | forward-backward passes | minutes |", "| --- | ---: | ---: |"]
+    for name, cost in sorted(totals.items()):
+        lines.append(f"| {name} | {cost['train_passes']:,.0f} | {cost['train_seconds'] / 60:.1f} |")
+    pruned = [cost for name, cost in totals.items() if name.split()[0] in ("pruned", "dense")]
+    if len(pruned) > 1:
+        lines.append(f"| all sizes, each on its own | {sum(c['train_passes'] for c in pruned):,.0f} | "
+                     f"{sum(c['train_seconds'] for c in pruned) / 60:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ablations(rows: List[Row]) -> str:
+    """Each on the seeds that the ablations have: another seed may differ by more than another strategy."""
+    strategies = sorted({row["strategy"] for row in rows}, key=lambda name: (name != "omni", name))
+    seeds = sorted(set.intersection(*(set(row["seeds"]) for row in rows)))
+    if not seeds:
+        return "No seed that all have.\n"
+    places = sorted({(row["test_set"], row["sparsity"]) for row in rows})
+    lines = [f"Of seed {', '.join(map(str, seeds))}.\n",
+             "| strategy | passes | " + " | ".join(f"{name} {sparsity:g}" for name, sparsity in places) + " |",
+             "| --- | ---: |" + " ---: |" * len(places)]
+    for strategy in strategies:
+        mine = {(row["test_set"], row["sparsity"]): row for row in rows if row["strategy"] == strategy}
+        cells = [f"{_of_seeds(mine[place], seeds):.2f}" if place in mine else "" for place in places]
+        passes = next(iter(mine.values()))["passes"]
+        lines.append(f"| {strategy} | {passes:,.0f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _of_seeds(row: Row, seeds: List[int]) -> float:
+    by_seed = dict(zip(row["seeds"], row["wer_by_seed"]))
+    return sum(by_seed[seed] for seed in seeds) / len(seeds)
+
+
+def _cell(row: Row | None) -> str:
+    return f"{row['wer']:.2f} [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}]" if row else ""
+
+
+def _difference(row: Row | None) -> str:
+    if row is None or row["rel_diff_vs_pruned"] is None:
+        return ""
+    low, high = row["rel_diff_ci95"]
+    return f"{row['rel_diff_vs_pruned']:+.1f}% [{low:+.1f}, {high:+.1f}]"
+
+
+def picture(rows: List[Row], path: Path) -> None:
+    """Word error rate against size, a panel for each test set, 1440 pixels wide."""
+    rows = [row for row in rows if is_test(row["test_set"]) and row["strategy"] == row["system"]]
+    sets = sorted({row["test_set"] for row in rows})
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        figure = Figure(figsize=(4.5 * max(2, len(sets)), 4.8), layout="constrained", facecolor="white")
+        for axes, test_set in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets):
+            here = [row for row in rows if row["test_set"] == test_set]
+            trained = [row["ci95"][1] for row in here if row["system"] != "oneshot"]
+            top = 1.15 * max(trained or [100.0])  # what was cut without training may leave the picture
+            for system, (colour, marker, label) in _STYLE.items():
+                line = sorted((row for row in here if row["system"] == system), key=lambda row: row["size_bytes"])
+                if not line:
+                    continue
+                if min(row["wer"] for row in line) > top:
+                    label += " (above the picture)"
+                sizes = [row["size_bytes"] / 1e6 for row in line]
+                axes.fill_between(sizes, [row["ci95"][0] for row in line], [row["ci95"][1] for row in line],
+                                  color=colour, alpha=0.12, linewidth=0)
+                axes.plot(sizes, [row["wer"] for row in line], color=colour, marker=marker, linewidth=1.8, label=label)
+            axes.set_ylim(0, top)
+            axes.set_title(test_set, loc="left", color=_INK)
+            axes.set_xlabel("size of the model's file, MB", color=_INK)
+            axes.grid(True, color="#8a93a0", alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        first = figure.axes[0]
+        first.set_ylabel("word error rate, %", color=_INK)
+        first.legend(frameon=False, fontsize="small", loc="lower left")  # small models are the worse ones
+        FigureCanvasAgg(figure)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=160, metadata={"Software": None})
+    with atomic(path) as beside:
+        beside.write_bytes(out.getvalue())

@@ -1,0 +1,88 @@
+"""trainings.json: of each training what a comparison needs, for use where the training itself is not (`--reuse`).
+
+    {"sets": {test set: [words of each utterance]},
+     "trainings": {name: {"settings": digest, "rows": [{...a row of results.json, "errors": [of each utterance]}]}}}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, List
+
+from egs.librispeech.omni_sparsity.config import load_config
+from omni.files import write_text
+from omni.errors import UserError
+from egs.librispeech.omni_sparsity.report.results import Decoded
+from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job
+
+Trained = Dict[Job, List[Decoded]]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An utterance of which only the numbers are known."""
+
+    errors: int
+    ref_words: int
+
+
+def settings_digest(condition: Condition, job: Job) -> str:
+    """Changes with any setting that counts for a training or its decoding, wherever that setting stands."""
+    config = load_config(RECIPE / "conf" / condition.config, list(job.settings))
+    whole = [condition.corpus, condition.options, config.shaping(), asdict(config.decode), job.sparsities]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def words(trained: Trained) -> Dict[str, List[int]]:
+    """{test set: words of each utterance}.
+
+    Raises:
+        UserError: trainings were decoded on different utterances.
+    """
+    found: Dict[str, List[int]] = {}
+    for job, decoded in trained.items():
+        for one in decoded:
+            mine = [utterance.ref_words for utterance in one.utterances]
+            if found.setdefault(one.row["test_set"], mine) != mine:
+                raise UserError(f"{job.name}: {one.row['test_set']} is of other utterances than with "
+                                f"{next(iter(trained)).name}; decode both on the same corpus")
+    return found
+
+
+def write(condition: Condition, trained: Trained, path: Path) -> None:
+    """Says all of `trained` in a file, a line for each row."""
+    lines = []
+    for job, decoded in sorted(trained.items(), key=lambda item: item[0].name):
+        rows = [json.dumps({**one.row, "errors": [u.errors for u in one.utterances]}, separators=(",", ":"))
+                for one in decoded]
+        lines.append(f'"{job.name}": {{"settings": "{settings_digest(condition, job)}", "rows": [\n'
+                     + ",\n".join(rows) + "]}")
+    sets = json.dumps(words(trained), separators=(",", ":"))
+    write_text(path, f'{{"sets": {sets},\n"trainings": {{\n' + ",\n".join(lines) + "}}\n")
+
+
+def read(path: Path, condition: Condition, jobs: List[Job]) -> Trained:
+    """Those of `jobs` that are in the file with the same settings.
+
+    Raises:
+        UserError: no such file, or not one that `write` made.
+    """
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        sets, there = whole["sets"], whole["trainings"]
+        return {job: [_decoded(row, sets) for row in there[job.name]["rows"]] for job in jobs
+                if job.name in there and there[job.name]["settings"] == settings_digest(condition, job)}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; --reuse wants a trainings.json that tools/reproduce.sh wrote") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a trainings.json of tools/reproduce.sh ({error!r})") from None
+
+
+def _decoded(row: Dict[str, Any], sets: Dict[str, List[int]]) -> Decoded:
+    of, errors = sets[row["test_set"]], row["errors"]
+    if len(of) != len(errors):
+        raise ValueError(f"{row['test_set']}: {len(errors)} utterances of {len(of)}")
+    return Decoded({name: value for name, value in row.items() if name != "errors"}, list(map(Counted, errors, of)))

@@ -1,0 +1,31 @@
+"""The supernet of a configuration, and which of its sub-networks train when."""
+
+from __future__ import annotations
+
+import omni
+from omni.errors import UserError
+
+from ..config import Omni as OmniConfig
+from .transducer import Transducer
+
+
+def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supernet:
+    """The supernet of a configuration.
+
+    Raises:
+        UserError: the configuration's patterns, ranges or bins do not fit the model.
+    """
+    try:
+        targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
+        private, bins = ([], []) if config.alone else (config.private, config.bins)  # one size: no values for several
+        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, gradient=config.gradient,
+                             dropout=config.dropout)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"section omni of the configuration: {error}") from None
+
+
+def system(config: OmniConfig, sparsity: float) -> str:
+    """What results call the network of this sparsity: "omni", or which baseline it is."""
+    if config.sampling == "dense":
+        return "oneshot" if sparsity else "dense"
+    return "pruned" if config.sampling == "gradual" else "omni"
