@@ -1,14 +1,20 @@
 """What egs.librispeech.omni_sparsity.experiments makes of the results of several trainings."""
 
+import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from egs.librispeech.omni_sparsity.decoding import scoring
 from omni.errors import UserError
-from egs.librispeech.omni_sparsity.report import bootstrap
-from egs.librispeech.omni_sparsity.experiments import compare, condition, show, trainings
+from egs.librispeech.omni_sparsity.report import results
+from egs.librispeech.omni_sparsity.experiments import compare, condition, show, statistics, trainings
+from egs.librispeech.omni_sparsity.experiments.jobs import ask
+
+ROOT = Path(__file__).resolve().parents[3]
+RESULTS = ROOT / condition.RECIPE / "results"
 
 WORDS = [["PLAY", "MUSIC"], ["TURN", "OFF", "THE", "LIGHT"], ["STOP", "NOW"], ["SET", "A", "TIMER", "PLEASE"]] * 5
 
@@ -52,8 +58,12 @@ def out(tmp_path):
     return tmp_path
 
 
+def asked(setting, out, seeds="1 2", sparsities=""):
+    return ask("mini", setting, argparse.Namespace(seeds=seeds, sparsities=sparsities, ablations=1, out=out))
+
+
 def test_a_table_of_what_is_there(setting, out):
-    trained, missing = compare.collect(setting, list(condition.jobs(setting, [1, 2])), out)
+    trained, missing = compare.collect(asked(setting, out))
     assert missing == ["pruned-0.9-seed-2", "sandwich-seed-1"]
     found = compare.by_key(trained)
     rows = {(row["system"], row["sparsity"]): row for row in compare.table(found)}
@@ -63,9 +73,17 @@ def test_a_table_of_what_is_there(setting, out):
     assert omni["seeds"] == [1, 2] and rows["pruned", 0.9]["seeds"] == [1]
     assert omni["wer"] == pytest.approx(np.mean(omni["wer_by_seed"]), abs=0.02)
     assert omni["ci95"][0] < omni["wer"] < omni["ci95"][1]
-    assert omni["rel_diff_vs_pruned"] == pytest.approx(100 * (omni["wer"] / pruned["wer"] - 1), abs=0.1)
-    assert omni["rel_diff_ci95"][0] < omni["rel_diff_vs_pruned"] < omni["rel_diff_ci95"][1] < 0
+    by_seed = [100 * (ours / theirs - 1) for ours, theirs in zip(omni["wer_by_seed"], pruned["wer_by_seed"])]
+    assert omni["rel_diff_vs_pruned"] == pytest.approx(np.mean(by_seed), abs=0.1)
+    assert omni["rel_diff_ci95"] == pytest.approx(statistics.t_interval(by_seed), rel=0.02)
+    assert (omni["interval"], omni["rel_diff_interval"], omni["rel_diff_seeds"]) == ("t-seeds", "t-seeds", [1, 2])
+    assert omni["ci95"][1] == pytest.approx(statistics.t_interval(omni["wer_by_seed"])[1], abs=0.1)
+    assert rows["pruned", 0.9]["interval"] == "bootstrap-utterances"
+    assert all(row["comparison"] == "paper" for row in rows.values())
     assert omni["passes_ratio"] == 0.9 and pruned["passes_ratio"] == 1.0 and pruned["rel_diff_vs_pruned"] is None
+    assert rows["omni", 0.9]["interval"] == "t-seeds" and rows["omni", 0.9]["rel_diff_seeds"] == [1]
+    assert rows["omni", 0.9]["rel_diff_ci95"] == rows["omni", 0.9]["rel_diff_ci95_utterances"]  # one seed
+    assert rows["omni", 0.9]["rel_diff_interval"] == "bootstrap-utterances" and rows["omni", 0.9]["claim"] == "better"
     alone = rows["omni", 0.9]["rel_diff_vs_pruned"]  # over the seed that both have
     ours = json.loads(json.dumps(rows["omni", 0.9]["wer_by_seed"]))[0]
     assert alone == pytest.approx(100 * (ours / rows["pruned", 0.9]["wer"] - 1), abs=0.2)
@@ -80,7 +98,7 @@ def test_a_table_of_what_is_there(setting, out):
 
 
 def test_files(setting, out, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "read", lambda args: ("mini", setting, [1, 2], out))
+    monkeypatch.setattr(compare, "read", lambda args: asked(setting, out))
     write(out / "sandwich-seed-1", "omni", {0.0: 0.1, 0.5: 0.2, 0.9: 0.3}, 2700, 77)
     compare.main(["--command", "tools/reproduce.sh --seeds '1 2'"])
     found = json.loads((out / "table.json").read_text())
@@ -88,14 +106,17 @@ def test_files(setting, out, monkeypatch, capsys):
     text = (out / "TABLE.md").read_text()
     assert capsys.readouterr().out == text + "\n"
     assert "**Not trained yet: pruned-0.9-seed-2.**" in text
-    assert "mean over seeds 1, 2, with the 95% interval of a bootstrap over utterances and seeds (" in text
+    assert "Means over seeds 1, 2, with the 95% t-interval over them" in text
+    assert "**An interval over fewer than 5 seeds is no claim.**" in text and found["comparison"] == "paper"
     assert "## Ablations\n\nOf seed 1.\n" in text and "| sandwich | 2,700 |" in text
     whole = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.0))
     assert f"| omni | 900 | {whole['wer_by_seed'][0]:.2f} |" in text and whole["seeds"] == [1, 2]
     mean, = (mean for mean in found["means"] if mean["strategy"] == "omni")
     assert f"Mean of the differences at 0.5, 0.9: {mean['rel_diff_vs_pruned']:+.1f}% [" in text
+    assert f"]: {mean['claim']}.\n" in text
     line = next(line for line in text.splitlines() if line.startswith("| 0.5 |"))
     omni = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.5))
+    assert line.startswith("| 0.5 | 0.00 |") and f" | {omni['claim']} | " in line  # 550 bytes
     assert f"| {omni['wer']:.2f} [" in line and f"| {omni['rel_diff_vs_pruned']:+.1f}% [" in line
     assert "| all sizes, each on its own | 3,000 | 3.0 |" in text
     assert (out / "pareto.png").read_bytes().startswith(b"\x89PNG")
@@ -104,12 +125,13 @@ def test_files(setting, out, monkeypatch, capsys):
 
 
 def test_one_seed_is_no_mean(setting, out):
-    trained, _ = compare.collect(setting, list(condition.jobs(setting, [1])), out)
+    trained, _ = compare.collect(asked(setting, out, "1"))
     found = compare.by_key(trained)
     text = show.markdown({"condition": "mini", "command": "tools/reproduce.sh", "missing": [],
-                          "totals": compare.totals(found), "rows": compare.table(found), "means": compare.means(found)})
-    assert "percent, seed 1, with the 95% interval of a bootstrap over utterances (10,000 resamples)" in text
-    assert "paired over utterances;" in text
+                          "totals": compare.totals(found), "rows": compare.table(found), "means": compare.means(found),
+                          "comparison": "paper"})
+    assert "One seed (1): 95% intervals of a bootstrap over utterances (10,000 resamples), paired" in text
+    assert "do not say what another seed would give" in text and "t-interval" not in text
 
 
 @pytest.mark.parametrize("cut, said", [(90.0, True), (20.0, False)])
@@ -117,7 +139,8 @@ def test_the_picture_says_what_lies_above_it(monkeypatch, tmp_path, cut, said):
     figures = []
     monkeypatch.setattr(show, "Figure", lambda figure=show.Figure, **how: figures.append(figure(**how)) or figures[-1])
     show.picture([
-        {"test_set": "test-clean", "strategy": system, "system": system, "size_bytes": 1e6, "wer": wer, "ci95": [wer, wer]}
+        {"test_set": "test-clean", "strategy": system, "system": system, "size_bytes": 1e6, "wer": wer, "ci95": [wer, wer],
+         "interval": "bootstrap-utterances", "seeds": [1], "wer_by_seed": [wer], "comparison": "paper"}
         for system, wer in (("pruned", 20.0), ("oneshot", cut))], tmp_path / "pareto.png")
     legend = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
     assert "each pruned on its own" in legend
@@ -125,11 +148,10 @@ def test_the_picture_says_what_lies_above_it(monkeypatch, tmp_path, cut, said):
 
 
 def test_trainings_can_be_had_from_a_file(setting, out, tmp_path_factory):
-    todo = list(condition.jobs(setting, [1, 2]))
-    trained, missing = compare.collect(setting, todo, out)
+    trained, missing = compare.collect(asked(setting, out))
     path, elsewhere = out / "trainings.json", tmp_path_factory.mktemp("elsewhere")
     trainings.write(setting, trained, path)
-    again, still_missing = compare.collect(setting, todo, elsewhere, path)
+    again, still_missing = compare.collect(asked(setting, elsewhere), path)
     assert still_missing == missing
     assert compare.table(compare.by_key(again)) == compare.table(compare.by_key(trained))
     trainings.write(setting, again, elsewhere / "trainings.json")
@@ -137,19 +159,18 @@ def test_trainings_can_be_had_from_a_file(setting, out, tmp_path_factory):
     # A default that is spelled out, and what a baseline does not use, change nothing.
     setting.systems["omni"]["omni.dropout"] = "none"
     setting.systems["dense"]["omni.grow_with"] = 0.7
-    assert compare.collect(setting, list(condition.jobs(setting, [1, 2])), elsewhere, path)[1] == missing
+    assert compare.collect(asked(setting, elsewhere), path)[1] == missing
     # Those of other settings are left out; a folder goes before the file.
     setting.systems["omni"]["omni.dropout"] = "linear"
     write(elsewhere / "pruned-0.5-seed-1", "pruned", {0.5: 0.9}, 1000, 5)
-    todo = list(condition.jobs(setting, [1, 2]))
-    mixed, missing = compare.collect(setting, todo, elsewhere, path)
+    mixed, missing = compare.collect(asked(setting, elsewhere), path)
     assert missing == ["omni-seed-1", "omni-seed-2", "pruned-0.9-seed-2", "sandwich-seed-1"]
     wer = {job.name: of[0].row["wer"] for job, of in mixed.items() if job.system == "pruned"}
     assert wer["pruned-0.5-seed-1"] > wer["pruned-0.5-seed-2"]
 
 
 def test_other_utterances_are_no_comparison(setting, out):
-    trained, _ = compare.collect(setting, list(condition.jobs(setting, [1, 2])), out)
+    trained, _ = compare.collect(asked(setting, out))
     first = next(iter(trained))
     trained[first] = [type(one)(one.row, one.utterances[1:]) for one in trained[first]]
     with pytest.raises(UserError, match="omni-seed-1: test-clean is of other utterances than with dense-seed-1"):
@@ -171,47 +192,71 @@ def test_a_file_that_is_no_good_is_named(setting, tmp_path, text, says):
 
 
 def test_nothing_is_done_yet(setting, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "read", lambda args: ("mini", setting, [1], tmp_path))
+    monkeypatch.setattr(compare, "read", lambda args: asked(setting, tmp_path, "1"))
     with pytest.raises(SystemExit) as stop:
         compare.main([])
     assert stop.value.code == 2 and "no training of condition mini is done" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def counts(errors, seeds=3, utterances=200):
-    draw = np.random.RandomState(0)
-    words = draw.randint(3, 9, utterances)
-    return np.stack([np.stack([draw.binomial(words, errors), words], axis=1) for _ in range(seeds)])
-
-
-def test_one_seed_gives_the_interval_of_one_training():
-    one = counts(0.2, seeds=1)
-    low, high = bootstrap.interval(*one[0].T)
-    assert bootstrap.interval_over_seeds(one) == pytest.approx((low, high), abs=0.3)
-    assert bootstrap.rate(one) == pytest.approx(100 * one[0, :, 0].sum() / one[0, :, 1].sum())
-
-
-def test_pairing_takes_out_what_both_share():
-    ours = counts(0.2)
-    assert bootstrap.paired_difference((ours, ours)) == (0.0, 0.0)
-    double = ours * [2, 1]
-    assert bootstrap.paired_difference((ours, double)) == pytest.approx((-50.0, -50.0))
-    low, high = bootstrap.paired_difference((ours, counts(0.2) + [1, 0]))
-    assert low < high < 0
-    assert bootstrap.paired_difference((ours, double), (double, ours)) == pytest.approx((25.0, 25.0))
-    with pytest.raises(ValueError, match="same utterances"):
-        bootstrap.paired_difference((ours, ours[:2]))
-
-
-def test_seeds_that_differ_widen_the_interval():
-    alike = np.stack([counts(0.2, 1)[0]] * 3)
-    apart = np.stack([np.stack([alike[0, :, 0] * k, alike[0, :, 1]], axis=1) for k in (0, 1, 2)])
-    widths = [np.diff(bootstrap.interval_over_seeds(each))[0] for each in (alike, apart)]
-    assert widths[1] > 3 * widths[0]
-
-
 def test_the_picture_needs_no_baseline(tmp_path):
     rows = [{"system": "omni", "strategy": "omni", "sparsity": s, "test_set": "test-clean", "wer": 5.0, "ci95": [4, 6],
-             "size_bytes": 10**6} for s in (0.0, 0.5)]
+             "size_bytes": 10**6, "interval": "t-seeds", "seeds": [1, 2], "wer_by_seed": [4.0, 6.0]}
+            for s in (0.0, 0.5)]
     show.picture(rows, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
+
+
+def test_sizes_can_be_chosen_from_a_file_that_has_more(setting, out, tmp_path_factory):
+    trained, _ = compare.collect(asked(setting, out))
+    trainings.write(setting, trained, out / "trainings.json")
+    few, missing = compare.collect(asked(setting, tmp_path_factory.mktemp("few"), sparsities="0.5"), out / "trainings.json")
+    assert missing == ["sandwich-seed-1"]
+    assert {key[2] for key in compare.by_key(few)} == {0.0, 0.5}
+    assert compare.by_key(few)["omni", "omni", 0.5, "test-clean"][2].row == trained[next(
+        job for job in trained if job.name == "omni-seed-2")][1].row
+
+
+def test_no_error_of_the_other_is_no_ratio():
+    one, none = (results.Decoded({}, [trainings.Counted(errors, 4)] * 5) for errors in (1, 0))
+    assert compare.difference(({1: one}, {1: none})) == compare.NO_DIFFERENCE
+    assert compare.difference(({1: one}, {2: one})) == compare.NO_DIFFERENCE  # no seed that both have
+    assert compare.difference(({1: none}, {1: one}))["rel_diff_vs_pruned"] == -100.0
+
+
+def test_a_claim_wants_both_intervals():
+    """Two seeds that agree to the digit, on utterances that do not tell them apart from the baseline."""
+    theirs = [trainings.Counted(errors, 4) for errors in (2, 0, 2, 0)]
+    ours = [trainings.Counted(errors, 4) for errors in (0, 2, 1, 0)]
+    pair = tuple({seed: results.Decoded({}, of) for seed in (1, 2)} for of in (ours, theirs))
+    found = compare.difference(pair)
+    assert found["rel_diff_vs_pruned"] == -25.0 and found["rel_diff_ci95"] == [-25.0, -25.0]
+    assert found["rel_diff_ci95_utterances"][0] < 0 < found["rel_diff_ci95_utterances"][1]
+    assert found["claim"] == "undecided"
+
+
+def test_equal_total_takes_models_of_their_own_from_another_budget(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    small = ["--condition", "codes", "--seeds", "1 2", "--sparsities", "0.9", "--ablations", "0"]
+    given = ["--reuse", str(RESULTS / "codes/trainings.json"), "--against", str(RESULTS / "codes-0.25x/trainings.json")]
+    compare.main([*small, *given, "--against-budget", "0.25", "--out", str(tmp_path)])
+    assert "all of them together had 0.49 times the passes of omni" in capsys.readouterr().out
+    found = json.loads((tmp_path / "table.json").read_text())
+    assert found["comparison"] == "equal_total" and found["missing"] == []
+    assert found["command"].startswith(f"python -m {compare.__package__}.compare --condition codes")
+    rows = {(row["system"], row["sparsity"], row["test_set"]): row for row in found["rows"]}
+    assert {row["comparison"] for row in found["rows"]} == {"equal_total"} and {key[1] for key in rows} == {0.0, 0.9}
+    kept = json.loads((RESULTS / "codes-0.25x/table.json").read_text())["rows"]
+    kept = {(row["system"], row["sparsity"], row["test_set"]): row for row in kept}
+    for key in (("pruned", 0.9, "test-other"), ("dense", 0.0, "test-other")):
+        assert rows[key]["wer_by_seed"] == kept[key]["wer_by_seed"][:2]
+        assert rows[key]["passes"] == pytest.approx(kept[key]["passes"], rel=0.01)  # a third seed's batches
+    assert not (tmp_path / "trainings.json").exists()  # they are of two conditions
+    for wrong, says in ((["--against-budget", "0.5"], "no model of its own in it has the settings of condition codes at"),
+                        ([], "--against FILE and --against-budget B go together")):
+        with pytest.raises(SystemExit):
+            compare.main([*small, *given, *wrong, "--out", str(tmp_path / "wrong")])
+        assert says in capsys.readouterr().err and not (tmp_path / "wrong").exists()
+    with pytest.raises(SystemExit):
+        compare.main([*small, *given, "--against-budget", "0.25"])
+    assert "--against wants --out" in capsys.readouterr().err

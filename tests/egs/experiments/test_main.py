@@ -1,7 +1,9 @@
 """tools/reproduce.sh: which calls of run.sh it makes, in what order, and what it does when one fails."""
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from omni.errors import UserError
+from egs.librispeech.omni_sparsity.report.results import Decoded
 from egs.librispeech.omni_sparsity.experiments import __main__ as run, condition, trainings
+from egs.librispeech.omni_sparsity.experiments.jobs import ask
 
 ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = ROOT / "tools/reproduce.sh"
 SETTING = condition.Condition("mini", 8.0, "mini.yaml", [0.5], [1], systems={name: {} for name in condition.SYSTEMS})
 
 
@@ -31,7 +36,8 @@ def called(tmp_path, monkeypatch):
     (tmp_path / "run.sh").chmod(0o755)
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "cores", lambda: 6)
-    monkeypatch.setattr(run, "read", lambda args: ("mini", SETTING, [1], tmp_path / "out"))
+    here = {"out": tmp_path / "out"}
+    monkeypatch.setattr(run, "read", lambda args: ask("mini", SETTING, argparse.Namespace(**{**vars(args), **here})))
     tables = []
     monkeypatch.setattr(run, "compare", lambda argv: tables.append(argv) or "the table")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -93,16 +99,46 @@ def test_one_that_fails_is_named(called, capsys, parallel):
     assert ("run.log" in error) == (parallel == "2")
 
 
+def trainings_file(path, names, sizes):
+    """A trainings.json with `names` of SETTING's jobs, each with a row of every size of `sizes` that the job has."""
+    jobs = [job for job in condition.jobs(SETTING, [1]) if job.name in names]
+    rows = {job: [Decoded({"test_set": "t", "sparsity": size, "system": job.system}, [trainings.Counted(1, 3)])
+                  for size in job.sparsities if size in sizes] for job in jobs}
+    trainings.write(SETTING, rows, path)
+    return path
+
+
+def trained(called):
+    return [words[words.index("--exp-dir") + 1].rsplit("/")[-1] for words, _ in called()]
+
+
 def test_what_a_file_has_is_not_trained(called, capfd, tmp_path):
-    jobs = {job.name: job for job in condition.jobs(SETTING, [1])}
-    there = {name: {"settings": trainings.settings_digest(SETTING, jobs[name]), "rows": []} for name in
-             ("dense-seed-1", "pruned-0.5-seed-1")}
-    path = tmp_path / "there.json"
-    path.write_text(json.dumps({"sets": {}, "trainings": there}))
+    path = trainings_file(tmp_path / "there.json", ("dense-seed-1", "pruned-0.5-seed-1"), (0.0, 0.5))
     run.main(["--reuse", str(path)])
-    assert [words[words.index("--exp-dir") + 1].rsplit("/")[-1] for words, _ in called()] == ["omni-seed-1"]
+    assert trained(called) == ["omni-seed-1"]
     assert called.tables[0][-2:] == ["--reuse", str(path)]
     assert f"2 of 3 trainings are in {path} with the same settings" in capfd.readouterr().out
+
+
+def test_a_training_without_a_size_that_is_wanted_is_not_whole(called, tmp_path):
+    path = trainings_file(tmp_path / "there.json", ("dense-seed-1", "pruned-0.5-seed-1"), (0.5,))
+    run.main(["--reuse", str(path)])
+    assert trained(called) == ["dense-seed-1", "omni-seed-1"]
+
+
+def test_sizes_and_systems_can_be_chosen(called, capsys):
+    run.main(["--only", "pruned omni", "--sparsities", "0.9 0.25"])
+    assert trained(called) == ["omni-seed-1", "pruned-0.25-seed-1", "pruned-0.9-seed-1"]
+    words = called()[0][0]
+    assert words[words.index("--sparsities") + 1] == "0 0.25 0.9"
+    table = called.tables[0]
+    assert table[table.index("--sparsities") + 1] == "0.25 0.9" and "--only" not in table  # of all that is there
+    with pytest.raises(SystemExit):
+        run.main(["--only", "omnibus"])
+    assert capsys.readouterr().err == "error: --only omnibus: want one or more of dense, omni, pruned\n"
+    with pytest.raises(SystemExit):
+        run.main(["--sparsities", "0.5 1.5"])
+    assert 'error: --sparsities 0.5 1.5: want shares of zeros, 0 to below 1, e.g. "0.5 0.9"' in capsys.readouterr().err
 
 
 def test_plan_runs_nothing(called, capsys, monkeypatch):
@@ -120,8 +156,9 @@ def test_plans_of_all_trainings(monkeypatch, capsys, tmp_path, made):
     measured_on = []
     rows = [{"loss": loss, "kind": kind, "audio_hours_per_hour": speed}
             for loss in ("k2", "native") for kind, speed in (("dense", 120.0), ("omni", 100.0))]
-    monkeypatch.setattr("egs.librispeech.omni_sparsity.training.bench.measure", lambda config, data_dir, *_: measured_on.append(data_dir) or {
-        "rows": rows, "device": "CPU", "torch": "2", "threads": 2})
+    measured = {"rows": rows, "device": "CPU", "torch": "2", "threads": 2}
+    monkeypatch.setattr("egs.librispeech.omni_sparsity.training.bench.measure",
+                        lambda config, data_dir, *_: measured_on.append(data_dir) or measured)
     monkeypatch.setattr(run, "ROOT", tmp_path)
     (tmp_path / "egs").symlink_to(ROOT / "egs")
     if made:
@@ -133,7 +170,10 @@ def test_plans_of_all_trainings(monkeypatch, capsys, tmp_path, made):
     assert found["omni-seed-1"]["hours"] == pytest.approx(hours) == found["pruned-0.5-seed-1"]["hours"]
     assert found["omni-seed-1"]["disk_bytes"] == 6 * found["omni-seed-1"]["bytes"]["checkpoint"]
     assert measured_on == [tmp_path / "data/mini" if made else None]
-    assert ("on data/mini" if made else "on noise") in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert told.out.startswith("measured here: CPU")
+    assert told.err.startswith("measuring training steps here")  # before the minutes, and not among the commands
+    assert ("on data/mini" if made else "on noise") in told.err
 
 
 def test_nonsense_is_one_line(capsys):
@@ -147,12 +187,52 @@ def test_a_table_that_fails_is_told(tmp_path):
         run.compare(["--condition", "mini", "--out", str(tmp_path)])
 
 
-def test_the_script_takes_the_stack_and_hands_on_the_rest(tmp_path):
+@pytest.fixture
+def script(tmp_path):
+    """Calls a copy of tools/reproduce.sh whose environment is a marker file and whose Python prints its arguments."""
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools/reproduce.sh").write_text((ROOT / "tools/reproduce.sh").read_text())
-    for name, text in (("tools/setup_env.sh", 'echo "$*" >&2; echo ./python'), ("python", 'printf "[%s]" "$@"')):
+    (tmp_path / "tools/reproduce.sh").write_text(SCRIPT.read_text())
+    (tmp_path / condition.RECIPE).mkdir(parents=True)
+    (tmp_path / condition.RECIPE / "conf").symlink_to(ROOT / condition.RECIPE / "conf")
+    setup = 'touch made; echo "$*" >&2; echo ./python'
+    for name, text in (("tools/setup_env.sh", setup), ("python", 'printf "[%s]" "$@"')):
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
-    done = subprocess.run(["bash", "tools/reproduce.sh", "--seeds", "1 2", "--stack", "modern", "--plan"], cwd=tmp_path,
-                          capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
-    assert (done.stdout, done.stderr) == ("[-m][egs.librispeech.omni_sparsity.experiments][--seeds][1 2][--stack][modern][--plan]", "--stack modern\n")
+
+    def call(*words):
+        done = subprocess.run(["bash", "tools/reproduce.sh", *words], cwd=tmp_path, capture_output=True, text=True,
+                              env={"PATH": os.environ["PATH"]})
+        return done.returncode, done.stdout, done.stderr, (tmp_path / "made").exists()
+
+    return call
+
+
+def test_the_script_takes_the_stack_and_hands_on_the_rest(script):
+    code, out, error, made = script("--seeds", "1 2", "--stack=modern", "--plan")
+    assert (code, made) == (0, True)
+    assert out == "[-m][egs.librispeech.omni_sparsity.experiments][--seeds][1 2][--stack=modern][--plan]"
+    assert error == "--plan measures training steps on this machine, so the environment comes first\n--stack modern\n"
+    assert script() == (0, "[-m][egs.librispeech.omni_sparsity.experiments]", "--stack auto\n", True)
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--corpus", "maxi"], "--corpus maxi: no such condition; there are codes, librispeech, mini"),
+    (["--condition=../mini"], "--corpus ../mini: no such condition"),
+    (["--corpse", "mini"], "--corpse: no such option"),
+    (["--seeds"], "--seeds wants a value"),
+    (["--stack", "old"], "--stack old: want k2, modern or auto"),
+    (["--plan", "--reuse", "nowhere.json"], "--reuse nowhere.json: no such file"),
+])
+def test_what_is_wrong_is_told_before_the_environment_is_made(script, words, says):
+    code, out, error, made = script(*words)
+    assert (code, out, made) == (2, "", False)
+    assert error.startswith(f"error: {says}") and error.count("\n") == 1
+
+
+def test_help_needs_no_environment_and_lists_what_python_takes(script, capsys):
+    code, out, _, made = script("--plan", "--help")
+    assert code == 0 and not made
+    with pytest.raises(SystemExit):
+        run.main(["--help"])
+    options = set(re.findall(r"--[a-z]+", capsys.readouterr().out.split("options:")[-1]))
+    assert options - {"--condition"} == set(re.findall(r"^  (--[a-z]+)", out, re.MULTILINE))

@@ -1,7 +1,7 @@
 """Trains all systems of a condition and compares them; tools/reproduce.sh calls it with the right Python.
 
-    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--parallel 2] [--ablations 0] [--reuse FILE]
-        [--plan] [--stack S]
+    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--sparsities "0.5 0.9"] [--only omni]
+        [--parallel 2] [--ablations 0] [--reuse FILE] [--plan] [--stack S]
 
 Every training is a call of run.sh with a folder of its own: what is done is passed over, what was stopped goes on.
 A table of what is done is written whenever one ends. `--parallel N` runs N of them side by side with a share of the
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from omni.errors import UserError, cli
-from egs.librispeech.omni_sparsity.experiments import trainings
-from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job, jobs
-from egs.librispeech.omni_sparsity.experiments.jobs import add_arguments, command, read
+from egs.librispeech.omni_sparsity.experiments.compare import reused
+from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job
+from egs.librispeech.omni_sparsity.experiments.jobs import add_arguments, command, only, read
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -67,11 +67,13 @@ def plans(condition: Condition, todo: List[Job]) -> Dict[str, Dict[str, Any]]:
     config, data_dir = load_config(path), ROOT / "data" / condition.corpus
     there = (data_dir / f"lang_bpe_{config.model.vocab_size}").is_dir()
     variants = [(loss, kind) for kind in bench.KINDS]
+    print(f"measuring training steps here ({' and '.join(bench.KINDS)}, loss {loss}, on "
+          + (f"data/{condition.corpus}" if there else "noise, as the corpus is not made yet")
+          + "); minutes for a large model; nothing is trained", file=sys.stderr, flush=True)
     measured = bench.measure(plan.measurable(config), data_dir if there else None, 5, 0.75, variants)
     found = {job.name: plan.plan(load_config(path, list(job.settings)), measured, condition.hours, 1, 0.0, loss)
              for job in todo}
-    print(f"measured here: {measured['device']}, torch {measured['torch']}, loss {loss}, {measured['threads']} threads, on "
-          + (f"data/{condition.corpus}" if there else "noise, as the corpus is not made yet"))
+    print(f"measured here: {measured['device']}, torch {measured['torch']}, loss {loss}, {measured['threads']} threads")
     return found
 
 
@@ -86,18 +88,22 @@ def compare(argv: List[str]) -> str:
 
 @cli
 def main(argv: List[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="tools/reproduce.sh", description=__doc__, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
+    parser.add_argument("--only", default="", metavar="SYSTEM", help="train these alone: dense, pruned, omni, or an "
+                        "ablation's name, one or more; the table is of all that is there (default: all)")
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
     parser.add_argument("--stack", default="auto", help="k2 | modern | auto (default); tools/reproduce.sh sees to it")
     parser.add_argument("--plan", action="store_true", help="print the trainings and what time and disk they take; run none")
     args = parser.parse_args(argv)
     if args.parallel < 1:
         raise UserError(f"--parallel {args.parallel}: want at least 1")
-    _, condition, seeds, out = read(args)
-    todo = list(jobs(condition, seeds, bool(args.ablations)))
+    asked = read(args)
+    condition, out, todo = asked.condition, asked.out, only(asked.todo, args.only)
     if args.reuse:
-        kept = trainings.read(args.reuse, condition, todo)
+        kept = reused(asked, args.reuse)
+        kept = [job for job in todo if job in kept]
         print(f"{len(kept)} of {len(todo)} trainings are in {args.reuse} with the same settings")
         todo = [job for job in todo if job not in kept]
     if args.plan:
@@ -110,8 +116,9 @@ def main(argv: List[str] | None = None) -> None:
               f"{disk:.1f} GB of checkpoints (docs/running.md says which may go)")
         return
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
-    table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, seeds))]
-    table += ["--out", str(out), "--ablations", str(args.ablations), "--command", called]
+    table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, asked.seeds))]
+    table += ["--sparsities", " ".join(map(str, asked.sparsities)), "--out", str(out)]
+    table += ["--ablations", str(args.ablations), "--command", called]
     table += ["--reuse", str(args.reuse)] if args.reuse else []
     with ThreadPoolExecutor(args.parallel) as pool:
         waiting = {pool.submit(run_job, condition, job, out, args.parallel): job for job in todo}

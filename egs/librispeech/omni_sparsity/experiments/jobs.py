@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 
 from egs.librispeech.omni_sparsity.config import load_config
 from omni.errors import UserError
-from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job, load_condition
+from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job, jobs, load_condition
 
 
 def command(condition: Condition, job: Job, out: Path) -> List[str]:
@@ -52,20 +52,74 @@ def scaled(condition: Condition, budget: float) -> Condition:
     return dataclasses.replace(condition, systems=systems, ablations=ablations)
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a call of this package is about.
+
+    Attributes:
+        name: of the condition, with its budget if that is not 1.
+        condition: as its file has it, with the budget's epochs.
+        sparsities: the sizes that are compared; all of the condition's unless --sparsities names others.
+        todo: the trainings of these sizes.
+        out: the folder of their folders and of the table.
+    """
+
+    name: str
+    condition: Condition
+    sparsities: List[float]
+    seeds: List[int]
+    out: Path
+    todo: List[Job]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command of this package takes."""
     parser.add_argument("--condition", "--corpus", default="mini", help="file in conf/reproduce (default mini)")
     parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
+    parser.add_argument("--sparsities", default="", help="sizes to compare, beside 0 (default: as the condition says)")
     parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
     parser.add_argument("--reuse", type=Path, metavar="FILE", help="take trainings of the same settings from a "
                         "trainings.json, such as results/<condition>'s, instead of training them")
     parser.add_argument("--out", type=Path, help="(default exp/<condition>/reproduce, with a budget <condition>-<n>x)")
 
 
-def read(args: argparse.Namespace) -> tuple[str, Condition, List[int], Path]:
-    """-> what it is called, the condition, its seeds, the folder of its trainings."""
-    condition = load_condition(RECIPE / "conf" / "reproduce" / f"{args.condition}.yaml")
+def parse_sparsities(text: str, default: List[float]) -> List[float]:
+    try:
+        found = [float(word) for word in text.split()] or list(default)
+    except ValueError:
+        found = [math.nan]
+    if not all(0 <= sparsity < 1 for sparsity in found):
+        raise UserError(f'--sparsities {text}: want shares of zeros, 0 to below 1, e.g. "0.5 0.9"')
+    return sorted(set(found) - {0.0})  # the dense network is in every comparison
+
+
+def load(name: str) -> Condition:
+    """The condition of that name, as conf/reproduce has it."""
+    return load_condition(RECIPE / "conf" / "reproduce" / f"{name}.yaml")
+
+
+def read(args: argparse.Namespace) -> Asked:
     name = args.condition + (f"-{args.budget:g}x" if args.budget != 1.0 else "")
-    return (name, scaled(condition, args.budget), parse_seeds(args.seeds, condition.seeds),
-            args.out or Path("exp") / name / "reproduce")
+    return ask(name, scaled(load(args.condition), args.budget), args)
+
+
+def ask(name: str, condition: Condition, args: argparse.Namespace) -> Asked:
+    seeds = parse_seeds(args.seeds, condition.seeds)
+    sparsities = parse_sparsities(args.sparsities, condition.sparsities)
+    todo = list(jobs(dataclasses.replace(condition, sparsities=sparsities), seeds, bool(args.ablations)))
+    return Asked(name, condition, sparsities, seeds, args.out or Path("exp") / name / "reproduce", todo)
+
+
+def only(todo: List[Job], text: str) -> List[Job]:
+    """Of `todo` the systems and ablations that are named; all where none is.
+
+    Raises:
+        UserError: one that is not there.
+    """
+    there = list(dict.fromkeys(job.strategy for job in todo))
+    wanted = text.split() or there
+    for name in wanted:
+        if name not in there:
+            raise UserError(f"--only {name}: want one or more of {', '.join(there)}")
+    return [job for job in todo if job.strategy in wanted]

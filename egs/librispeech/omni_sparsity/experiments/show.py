@@ -11,37 +11,34 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from omni.files import atomic
+from egs.librispeech.omni_sparsity.experiments.statistics import CLAIM_SEEDS
 from egs.librispeech.omni_sparsity.report.bootstrap import LEVEL, RESAMPLES
 from egs.librispeech.omni_sparsity.report.table import is_test
 
 Row = Dict[str, Any]
 _INK = "#1b1f24"
 _STYLE = {  # seen apart by the colour-blind; the markers say the same without colour
-    "dense": ("#1b1f24", "*", "dense, trained on its own"),
-    "pruned": ("#d9730d", "s", "each pruned on its own"),
     "oneshot": ("#8a93a0", "x", "dense, cut without training"),
     "omni": ("#2f7fc1", "o", "omni: one training"),
+    "pruned": ("#d9730d", "s", "each pruned on its own"),
+    "dense": ("#1b1f24", "*", "dense, trained on its own"),
 }
+_SHARE = ", its share of the passes"  # of models of their own at equal total
+_BESIDE = 0.014  # of the axis: where the dots of single seeds stand, right (omni) or left (others) of their mean
 
 
 def markdown(table: Dict[str, Any]) -> str:
     """Of table.json: every system on the test sets, what each training cost, and the ablations."""
     rows = table["rows"]
-    seeds = sorted({seed for row in rows for seed in row["seeds"]})
-    of, over = f"seed {seeds[0]}", "utterances"
-    if len(seeds) > 1:
-        of, over = f"mean over seeds {', '.join(map(str, seeds))}", "utterances and seeds"
     parts = [f"# {table['condition']}: one supernet against models trained for one size each\n",
-             f"    {table['command']}\n",
-             f"Word error rate in percent, {of}, with the {100 * LEVEL:.0f}% interval of a bootstrap over {over} "
-             f"({RESAMPLES:,} resamples). `omni / pruned`: relative difference to the model pruned to that sparsity on its "
-             f"own (at 0: to the dense model), paired over {over}; negative: omni is better.\n"]
+             f"    {table['command']}\n", _how(table)]
     if table["missing"]:
         parts.append(f"**Not trained yet: {', '.join(table['missing'])}.**\n")
     for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):
         parts.append(f"## {test_set}\n")
         parts.append(_systems([row for row in rows if row["test_set"] == test_set]))
-        parts += [f"Mean of the differences at {', '.join(f'{s:g}' for s in mean['sparsities'])}: {_difference(mean)}\n"
+        parts += [f"Mean of the differences at {', '.join(f'{s:g}' for s in mean['sparsities'])}: {_difference(mean)}: "
+                  f"{mean['claim']}.\n"
                   for mean in table["means"] if (mean["strategy"], mean["test_set"]) == ("omni", test_set)]
     parts.append("## What the trainings cost\n")
     parts.append(_costs(table["totals"]))
@@ -52,15 +49,39 @@ def markdown(table: Dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _how(table: Dict[str, Any]) -> str:
+    """What is compared, what the intervals are, and what they do not say."""
+    seeds = sorted({seed for row in table["rows"] for seed in row["seeds"]})
+    level = f"{100 * LEVEL:.0f}%"
+    parts = ["Word error rate in percent; size of the file that would ship. `omni / own`: relative difference to the "
+             "model trained for that size alone (at 0: the dense model); negative: omni is better.",
+             {"paper": "Every model of its own has the budget that omni has for all sizes.",
+              "equal_total": "Models of their own are of a smaller budget: all of them together had "
+                             f"{_own_share(table['totals'])} the passes of omni."}[table["comparison"]]]
+    if len(seeds) == 1:
+        parts.append(f"One seed ({seeds[0]}): {level} intervals of a bootstrap over utterances ({RESAMPLES:,} resamples), "
+                     "paired for a difference. They do not say what another seed would give.")
+    else:
+        parts.append(f"Means over seeds {', '.join(map(str, seeds))}, with the {level} t-interval over them on these "
+                     f"utterances; where a row has one seed, a bootstrap over utterances ({RESAMPLES:,} resamples).")
+    parts.append('"better" and "worse": neither this interval nor that of the paired bootstrap over utterances holds 0; '
+                 'else "undecided".')
+    if len(seeds) < CLAIM_SEEDS:
+        parts.append(f"**An interval over fewer than {CLAIM_SEEDS} seeds is no claim.**")
+    return " ".join(parts) + "\n"
+
+
 def _systems(rows: List[Row]) -> str:
     by_place = {(row["system"], row["sparsity"]): row for row in rows if row["strategy"] == row["system"]}
-    lines = ["| sparsity | pruned on its own | omni | omni / pruned | dense, cut without training |",
-             "| ---: | ---: | ---: | ---: | ---: |"]
+    lines = ["| sparsity | size, MB | own model | omni | omni / own | omni is | dense, cut without training |",
+             "| ---: | ---: | ---: | ---: | ---: | --- | ---: |"]
     for sparsity in sorted({row["sparsity"] for row in rows}):
         alone = by_place.get(("pruned" if sparsity else "dense", sparsity))
         omni = by_place.get(("omni", sparsity))
-        lines.append(f"| {sparsity:g} | {_cell(alone)} | {_cell(omni)} | {_difference(omni)} | "
-                     f"{_cell(by_place.get(('oneshot', sparsity)))} |")
+        oneshot = by_place.get(("oneshot", sparsity))
+        size = next(row["size_bytes"] for row in (omni, alone, oneshot) if row)
+        lines.append(f"| {sparsity:g} | {size / 1e6:.2f} | {_cell(alone)} | {_cell(omni)} | {_difference(omni)} | "
+                     f"{(omni or {}).get('claim') or ''} | {_cell(oneshot)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -68,11 +89,22 @@ def _costs(totals: Dict[str, Dict[str, float]]) -> str:
     lines = ["| training | forward-backward passes | minutes |", "| --- | ---: | ---: |"]
     for name, cost in sorted(totals.items()):
         lines.append(f"| {name} | {cost['train_passes']:,.0f} | {cost['train_seconds'] / 60:.1f} |")
-    pruned = [cost for name, cost in totals.items() if name.split()[0] in ("pruned", "dense")]
+    pruned = _own(totals)
     if len(pruned) > 1:
         lines.append(f"| all sizes, each on its own | {sum(c['train_passes'] for c in pruned):,.0f} | "
                      f"{sum(c['train_seconds'] for c in pruned) / 60:.1f} |")
     return "\n".join(lines) + "\n"
+
+
+def _own(totals: Dict[str, Dict[str, float]]) -> List[Dict[str, float]]:
+    return [cost for name, cost in totals.items() if name.split()[0] in ("pruned", "dense")]
+
+
+def _own_share(totals: Dict[str, Dict[str, float]]) -> str:
+    """e.g. "1.24 times"."""
+    if "omni" not in totals:
+        return "an unknown share of"
+    return f"{sum(cost['train_passes'] for cost in _own(totals)) / totals['omni']['train_passes']:.2f} times"
 
 
 def _ablations(rows: List[Row]) -> str:
@@ -109,25 +141,45 @@ def _difference(row: Row | None) -> str:
     return f"{row['rel_diff_vs_pruned']:+.1f}% [{low:+.1f}, {high:+.1f}]"
 
 
+def _ends(row: Row) -> List[float]:
+    """What the picture must hold of a row."""
+    return row["ci95"] if row["interval"] == "bootstrap-utterances" else row["wer_by_seed"]
+
+
 def picture(rows: List[Row], path: Path) -> None:
-    """Word error rate against size, a panel for each test set, 1440 pixels wide."""
+    """Word error rate against size, a panel for each test set, 1440 pixels wide.
+
+    One seed has the band of its interval; of several each is a dot, as an interval over so few would fill the picture.
+    """
     rows = [row for row in rows if is_test(row["test_set"]) and row["strategy"] == row["system"]]
     sets = sorted({row["test_set"] for row in rows})
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
         figure = Figure(figsize=(4.5 * max(2, len(sets)), 4.8), layout="constrained", facecolor="white")
         for axes, test_set in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets):
             here = [row for row in rows if row["test_set"] == test_set]
-            trained = [row["ci95"][1] for row in here if row["system"] != "oneshot"]
+            trained = [end for row in here if row["system"] != "oneshot" for end in _ends(row)]
             top = 1.15 * max(trained or [100.0])  # what was cut without training may leave the picture
+            widths = [row["size_bytes"] / 1e6 for row in here]
+            beside = _BESIDE * (max(widths) - min(widths))
             for system, (colour, marker, label) in _STYLE.items():
                 line = sorted((row for row in here if row["system"] == system), key=lambda row: row["size_bytes"])
                 if not line:
                     continue
+                if system != "omni" and line[0]["comparison"] == "equal_total":
+                    label += _SHARE
                 if min(row["wer"] for row in line) > top:
                     label += " (above the picture)"
                 sizes = [row["size_bytes"] / 1e6 for row in line]
-                axes.fill_between(sizes, [row["ci95"][0] for row in line], [row["ci95"][1] for row in line],
-                                  color=colour, alpha=0.12, linewidth=0)
+                if all(row["interval"] == "bootstrap-utterances" for row in line):
+                    low, high = zip(*(row["ci95"] for row in line))
+                    axes.fill_between(sizes, low, high, color=colour, alpha=0.12, linewidth=0)
+                    if len(line) == 1:  # a band of no width
+                        axes.plot(2 * sizes, line[0]["ci95"], color=colour, alpha=0.4)
+                else:
+                    for size, row in zip(sizes, line):
+                        place = size + beside if system == "omni" else size - beside
+                        axes.plot([place] * len(row["seeds"]), row["wer_by_seed"], ".", color=colour, alpha=0.6,
+                                  markersize=6)
                 axes.plot(sizes, [row["wer"] for row in line], color=colour, marker=marker, linewidth=1.8, label=label)
             axes.set_ylim(0, top)
             axes.set_title(test_set, loc="left", color=_INK)
@@ -135,7 +187,9 @@ def picture(rows: List[Row], path: Path) -> None:
             axes.grid(True, color="#8a93a0", alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
         first = figure.axes[0]
-        first.set_ylabel("word error rate, %", color=_INK)
+        seeds = max(len(row["seeds"]) for row in rows)
+        how = "mean, and a dot for each seed" if seeds > 1 else f"with {100 * LEVEL:.0f}% over utterances"
+        first.set_ylabel(f"word error rate, % ({how})", color=_INK)
         first.legend(frameon=False, fontsize="small", loc="lower left")  # small models are the worse ones
         FigureCanvasAgg(figure)
         out = io.BytesIO()

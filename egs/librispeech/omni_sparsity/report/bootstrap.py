@@ -49,57 +49,57 @@ def rate(counts: np.ndarray) -> float:
     return 100.0 * float(errors) / float(words)
 
 
-def interval_over_seeds(
-    counts: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
-) -> tuple[float, float]:
-    """As `interval`, of the mean over trainings: resamples utterances (the same for all) and trainings.
-
-    Args:
-      counts: (seeds, utterances, 2) errors and words of each utterance.
-    """
-    return _percentiles(_rates([counts], resamples, seed)[0])
-
-
 def paired_difference(
     *pairs: tuple[np.ndarray, np.ndarray], resamples: int = RESAMPLES, seed: int = SEED
 ) -> tuple[float, float]:
-    """Interval of the relative difference of two systems' word error rates, in percent; negative: ours is better.
+    """Interval over utterances of the relative difference of two systems' word error rates, in percent.
 
-    Both see the same utterances and were trained with the same seeds, so a resample draws utterances and
-    seeds once for both (Bisani & Ney 2004, section 4), and for all pairs.
+    Both decoded the same utterances, so a resample draws them once for both (Bisani & Ney 2004, section 4), for all
+    seeds and for all pairs. The trainings stay as they are: what other seeds would say is not in this interval.
 
     Args:
       pairs: (ours, theirs), each (seeds, utterances, 2) errors and words; of several, the mean of their differences.
+    Returns:
+      (low, high); negative: ours is better.
+    Raises:
+      ValueError: shapes or words differ.
+    """
+    differences = relative_differences(*pairs, times=_draws(pairs[0][0].shape[1], resamples, seed))
+    return _percentiles(differences.mean(axis=1))
+
+
+def relative_differences(*pairs: tuple[np.ndarray, np.ndarray], times: np.ndarray | None = None) -> np.ndarray:
+    """100 (ours / theirs - 1) of each seed, the mean over `pairs` (as in `paired_difference`).
+
+    Args:
+      times: (resamples, utterances) how often each utterance counts; without it, once.
+    Returns:
+      (resamples, seeds); one resample without `times`.
     Raises:
       ValueError: shapes or words differ.
     """
     counts = [system for pair in pairs for system in pair]
     if any(each.shape != counts[0].shape or (each[..., 1] != counts[0][..., 1]).any() for each in counts):
         raise ValueError("two systems can be paired over the same utterances and seeds alone")
-    rates = _rates(counts, resamples, seed)
-    differences = [100.0 * (ours / np.maximum(theirs, 1e-9) - 1.0) for ours, theirs in zip(rates[::2], rates[1::2])]
-    return _percentiles(np.mean(differences, axis=0))
+    rates = [_rates(each, times) for each in counts]
+    found = [100.0 * (ours / np.maximum(theirs, 1e-9) - 1.0) for ours, theirs in zip(rates[::2], rates[1::2])]
+    return np.mean(found, axis=0)
 
 
-def _rates(systems: Sequence[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
-    """For each system (resamples,) rates of the same resamples."""
-    seeds, utterances, _ = systems[0].shape
-    times, weights = _draws(seeds, utterances, resamples, seed)
-    found = []
-    for counts in systems:
-        flat = counts.transpose(1, 0, 2).reshape(utterances, -1).astype(np.float32)
-        totals = (times @ flat).reshape(resamples, seeds, 2)  # whole numbers that float32 holds exactly
-        errors, words = (weights[:, :, None] * totals).sum(axis=1).T
-        found.append(100.0 * errors / np.maximum(words, 1))
-    return found
+def _rates(counts: np.ndarray, times: np.ndarray | None) -> np.ndarray:
+    """Word error rate of each resample and seed, (resamples, seeds), from (seeds, utterances, 2)."""
+    seeds, utterances, _ = counts.shape
+    flat = counts.transpose(1, 0, 2).reshape(utterances, -1).astype(np.float32)
+    times = np.ones((1, utterances), dtype=np.float32) if times is None else times
+    totals = (times @ flat).reshape(-1, seeds, 2).astype(np.float64)  # whole numbers that float32 holds exactly
+    return 100.0 * totals[..., 0] / np.maximum(totals[..., 1], 1)
 
 
 @functools.lru_cache(maxsize=8)  # drawing takes far longer than what is done with it; 34 MB for 860 utterances
-def _draws(seeds: int, utterances: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often each utterance, (resamples, utterances) float32, and each training, (resamples, seeds), are drawn."""
+def _draws(utterances: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample has each utterance, (resamples, utterances) float32."""
     draw = np.random.default_rng(seed)
-    times = draw.multinomial(utterances, np.full(utterances, 1.0 / utterances), size=resamples)
-    return times.astype(np.float32), draw.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)
+    return draw.multinomial(utterances, np.full(utterances, 1.0 / utterances), size=resamples).astype(np.float32)
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:
