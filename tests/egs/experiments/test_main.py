@@ -151,6 +151,13 @@ def test_plan_runs_nothing(called, capsys, monkeypatch):
     assert not called() and not called.tables
 
 
+def test_a_plan_of_nothing_measures_nothing(called, capsys, monkeypatch, tmp_path):
+    path = trainings_file(tmp_path / "there.json", ("dense-seed-1", "omni-seed-1", "pruned-0.5-seed-1"), (0.0, 0.5))
+    monkeypatch.setattr(run, "plans", lambda *_: pytest.fail("measured"))
+    run.main(["--plan", "--reuse", str(path)])
+    assert "0 trainings, about 0.0 device hours" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_plans_of_all_trainings(monkeypatch, capsys, tmp_path, made):
     measured_on = []

@@ -107,7 +107,7 @@ def main(argv: List[str] | None = None) -> None:
         print(f"{len(kept)} of {len(todo)} trainings are in {args.reuse} with the same settings")
         todo = [job for job in todo if job not in kept]
     if args.plan:
-        found = plans(condition, todo)
+        found = plans(condition, todo) if todo else {}
         hours = {job: found[job.name]["dense_hours" if job.system == "dense" else "hours"] for job in todo}
         for job in todo:
             print(f"{hours[job]:8.2f} h  {shlex.join(command(condition, job, out))}")

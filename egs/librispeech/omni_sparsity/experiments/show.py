@@ -23,7 +23,6 @@ _STYLE = {  # seen apart by the colour-blind; the markers say the same without c
     "pruned": ("#d9730d", "s", "each pruned on its own"),
     "dense": ("#1b1f24", "*", "dense, trained on its own"),
 }
-_SHARE = ", its share of the passes"  # of models of their own at equal total
 _BESIDE = 0.014  # of the axis: where the dots of single seeds stand, right (omni) or left (others) of their mean
 
 
@@ -165,8 +164,6 @@ def picture(rows: List[Row], path: Path) -> None:
                 line = sorted((row for row in here if row["system"] == system), key=lambda row: row["size_bytes"])
                 if not line:
                     continue
-                if system != "omni" and line[0]["comparison"] == "equal_total":
-                    label += _SHARE
                 if min(row["wer"] for row in line) > top:
                     label += " (above the picture)"
                 sizes = [row["size_bytes"] / 1e6 for row in line]
@@ -190,7 +187,9 @@ def picture(rows: List[Row], path: Path) -> None:
         seeds = max(len(row["seeds"]) for row in rows)
         how = "mean, and a dot for each seed" if seeds > 1 else f"with {100 * LEVEL:.0f}% over utterances"
         first.set_ylabel(f"word error rate, % ({how})", color=_INK)
-        first.legend(frameon=False, fontsize="small", loc="lower left")  # small models are the worse ones
+        title = "own models: a smaller budget each" if rows[0].get("comparison") == "equal_total" else None
+        first.legend(frameon=False, fontsize="small", title=title, title_fontsize="small", alignment="left",
+                     loc="lower left")  # small models are the worse ones
         FigureCanvasAgg(figure)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=160, metadata={"Software": None})
