@@ -164,7 +164,7 @@ def test_another_vocabulary_or_configuration_is_refused_and_nothing_is_lost(toy)
     before = contents(toy)
     for more, words in (
         (["--set", "model.vocab_size=5000"], "5000"),
-        (["--set", "train.base_lr=0.5"], "another configuration"),
+        (["--set", "train.base_lr=0.5"], "train.base_lr was 0.002, is 0.5"),
         (["--seed", "7"], "was made with other settings"),
     ):
         done = run(*folders(toy), *TOY, *more, check=False)

@@ -86,21 +86,6 @@ def test_a_wrong_file_is_named(tmp_path):
         load_config(tmp_path / "broken.yaml")
 
 
-def test_the_key_follows_what_is_trained_and_nothing_else():
-    key = load_config(CONF / "mini.yaml").training_key()
-    assert load_config(CONF / "mini.yaml", ["decode.avg=2", "train.log_interval=9"]).training_key() == key
-    assert load_config(CONF / "mini.yaml", ["train.base_lr=0.5"]).training_key() != key
-
-
-@pytest.mark.parametrize("sampling, same", [("dense", True), ("gradual", True), ("single", False)])
-def test_the_key_of_one_size_does_not_follow_what_is_of_several(sampling, same):
-    def key(*settings):
-        return load_config(CONF / "mini.yaml", [f"omni.sampling={sampling}", *settings]).training_key()
-
-    assert (key("omni.sizes={0.9: 1.0}", "omni.hold_from=1.0", "omni.private=[]", "omni.bins=[]") == key()) == same
-    assert key("omni.prune_to=0.7") != key() != key("omni.refresh_every=7")
-
-
 def test_sparsities():
     config = load_config(CONF / "mini.yaml")
     assert parse_sparsities("0.9 0 0.5, 0.5", config) == [0.0, 0.5, 0.9]

@@ -179,14 +179,15 @@ def test_other_utterances_are_no_comparison(setting, out):
 
 @pytest.mark.parametrize("text, says", [
     (None, "no such file"), ("[]", "not a trainings.json"), ("{", "not a trainings.json"),
-    ('{"sets": {"t": [3, 4]}, "trainings": {"dense-seed-1": {"settings": "DIGEST", "rows": '
+    ('{"defaults": DEFAULTS, "sets": {"t": [3, 4]}, "trainings": {"dense-seed-1": {"settings": SETTINGS, "rows": '
      '[{"test_set": "t", "errors": [1]}]}}}', "1 utterances of 2"),
 ])
 def test_a_file_that_is_no_good_is_named(setting, tmp_path, text, says):
     todo = list(condition.jobs(setting, [1]))
     path = tmp_path / "mine.json"
     if text:
-        path.write_text(text.replace("DIGEST", trainings.settings_digest(setting, todo[0])))
+        record = trainings.settings_of(setting, todo[0])
+        path.write_text(text.replace("DEFAULTS", json.dumps(record["defaults"])).replace("SETTINGS", json.dumps(record["settings"])))
     with pytest.raises(UserError, match=f"mine.json: .*{says}"):
         trainings.read(path, setting, todo)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from egs.librispeech.omni_sparsity.recorded import record
 from egs.librispeech.omni_sparsity.training import checkpoint as ckpt
 from omni.errors import UserError
 
@@ -34,5 +35,13 @@ def test_a_broken_or_absent_checkpoint_is_named(tmp_path):
         ckpt.load_checkpoint(tmp_path / "epoch-1.pt")
     with pytest.raises(UserError, match="epoch-3.pt: no such checkpoint; there are epoch-1.pt"):
         ckpt.load_checkpoint(tmp_path / "epoch-3.pt")
-    with pytest.raises(UserError, match="another configuration"):
-        ckpt.check_key({"config_key": "a"}, "b", tmp_path / "epoch-1.pt")
+
+
+def test_a_checkpoint_of_other_settings_names_them(config, tmp_path):
+    ckpt.check_settings({"settings": record(config)}, config, tmp_path / "epoch-1.pt")
+    with pytest.raises(UserError, match="epoch-1.pt: does not say what it was trained with"):
+        ckpt.check_settings({"config_key": "a"}, config, tmp_path / "epoch-1.pt")
+    was = record(config)
+    config.train.base_lr = 0.5
+    with pytest.raises(UserError, match=r"epoch-1.pt: trained with other settings \(train.base_lr was 0.002, is 0.5\)"):
+        ckpt.check_settings({"settings": was}, config, tmp_path / "epoch-1.pt")

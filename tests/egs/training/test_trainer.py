@@ -212,5 +212,5 @@ def test_another_configuration_is_refused(config, data_dir, tmp_path):
     (tmp_path / "checkpoint-1.pt").touch()
     train.keep_config(tmp_path, config)
     config.train.base_lr *= 2
-    with pytest.raises(UserError, match="config.yaml: this experiment was begun with another configuration"):
+    with pytest.raises(UserError, match="settings.json: this experiment was begun with other settings"):
         train.keep_config(tmp_path, config)

@@ -1,20 +1,22 @@
 """trainings.json: of each training what a comparison needs, for use where the training itself is not (`--reuse`).
 
-    {"sets": {test set: [words of each utterance]},
-     "trainings": {name: {"settings": digest, "rows": [{...a row of results.json, "errors": [of each utterance]}]}}}
+    {"defaults": {setting: value}, "sets": {test set: [words of each utterance]},
+     "trainings": {name: {"settings": {setting: value, where it is not the default},
+                          "rows": [{...a row of results.json, "errors": [of each utterance]}]}}}
 """
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
-from egs.librispeech.omni_sparsity.config import load_config
+from egs.librispeech.omni_sparsity.config import Config, load_config
 from omni.files import write_text
 from omni.errors import UserError
+from egs.librispeech.omni_sparsity.recorded import Flat, Record, changes, differences, flat
 from egs.librispeech.omni_sparsity.report.results import Decoded
 from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job
 
@@ -29,11 +31,19 @@ class Counted:
     ref_words: int
 
 
-def settings_digest(condition: Condition, job: Job) -> str:
-    """Changes with any setting that counts for a training or its decoding, wherever that setting stands."""
+def settings_of(condition: Condition, job: Job) -> Record:
+    """Every setting that counts for a training or its decoding, wherever that setting stands."""
     config = load_config(RECIPE / "conf" / condition.config, list(job.settings))
-    whole = [condition.corpus, condition.options, config.shaping(), asdict(config.decode), job.sparsities]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    of_job = {"corpus": condition.corpus, "options": list(condition.options), "sparsities": list(job.sparsities)}
+    return changes({**_all(config), **of_job}, _defaults())
+
+
+def _defaults() -> Flat:
+    return {**_all(Config()), "corpus": "", "options": [], "sparsities": []}
+
+
+def _all(config: Config) -> Flat:
+    return flat({**config.shaping(), "decode": dataclasses.asdict(config.decode)})
 
 
 def words(trained: Trained) -> Dict[str, List[int]]:
@@ -58,10 +68,12 @@ def write(condition: Condition, trained: Trained, path: Path) -> None:
     for job, decoded in sorted(trained.items(), key=lambda item: item[0].name):
         rows = [json.dumps({**one.row, "errors": [u.errors for u in one.utterances]}, separators=(",", ":"))
                 for one in decoded]
-        lines.append(f'"{job.name}": {{"settings": "{settings_digest(condition, job)}", "rows": [\n'
+        settings = json.dumps(settings_of(condition, job)["settings"], separators=(",", ":"))
+        lines.append(f'"{job.name}": {{"settings": {settings}, "rows": [\n'
                      + ",\n".join(rows) + "]}")
     sets = json.dumps(words(trained), separators=(",", ":"))
-    write_text(path, f'{{"sets": {sets},\n"trainings": {{\n' + ",\n".join(lines) + "}}\n")
+    defaults = json.dumps(_defaults(), separators=(",", ":"))
+    write_text(path, f'{{"defaults": {defaults},\n"sets": {sets},\n"trainings": {{\n' + ",\n".join(lines) + "}}\n")
 
 
 def read(path: Path, condition: Condition, jobs: List[Job]) -> Trained:
@@ -72,9 +84,10 @@ def read(path: Path, condition: Condition, jobs: List[Job]) -> Trained:
     """
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
-        sets, there = whole["sets"], whole["trainings"]
+        sets, there, defaults = whole["sets"], whole["trainings"], whole["defaults"]
         return {job: [_decoded(row, sets) for row in there[job.name]["rows"]] for job in jobs
-                if job.name in there and there[job.name]["settings"] == settings_digest(condition, job)}
+                if job.name in there and not differences(
+                    {"settings": there[job.name]["settings"], "defaults": defaults}, settings_of(condition, job))}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; --reuse wants a trainings.json that tools/reproduce.sh wrote") from None
     except (ValueError, KeyError, TypeError) as error:

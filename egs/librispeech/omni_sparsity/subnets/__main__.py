@@ -62,7 +62,7 @@ def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsitie
     for sparsity in sparsities:
         model = Transducer(config.model)
         net = make_supernet(model, config.omni, config.train.seed)
-        trained = load_averaged(exp_dir, epoch, avg, model, net, config.training_key())
+        trained = load_averaged(exp_dir, epoch, avg, model, net, config)
         spec = net.uniform(sparsity)
         net.prune_(spec)
         blocks = {name: target.blocks for name, target in net.targets.items()}

@@ -12,12 +12,15 @@ checkpoint-<N>.pt.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
 from omni.errors import UserError, cli
+from omni.files import write_json, write_text
 
 from ..config import Config, add_config_arguments, load_config
+from ..recorded import differences, record
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -32,24 +35,25 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def keep_config(exp_dir: Path, config: Config) -> None:
-    """Writes <exp-dir>/config.yaml, or checks the one that is there.
+    """Writes <exp-dir>/settings.json (what shapes the training, see recorded.py) and config.yaml (all settings), or checks the
+    former where it is there.
 
     Until the first checkpoint there is nothing that another configuration could harm.
 
     Raises:
         UserError: the experiment was begun with another configuration.
     """
-    from omni.files import write_text
-
-    path = exp_dir / "config.yaml"
-    text = config.to_yaml()
-    if path.is_file():
-        if load_config(path).training_key() != config.training_key() and any(exp_dir.glob("*.pt")):
-            raise UserError(f"{path}: this experiment was begun with another configuration: give the same one, or "
-                            f"another --exp-dir, or remove {exp_dir}")
-        if path.read_text(encoding="utf-8") == text:
-            return
-    write_text(path, text)
+    path = exp_dir / "settings.json"
+    if path.is_file() and any(exp_dir.glob("*.pt")):
+        try:
+            found = differences(json.loads(path.read_text(encoding="utf-8")), record(config))
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: not a record of settings: remove it, the checkpoints hold them too") from None
+        if found:
+            raise UserError(f"{path}: this experiment was begun with other settings ({'; '.join(found)}): give the same "
+                            f"ones, or another --exp-dir, or remove {exp_dir}")
+    write_json(path, record(config))
+    write_text(exp_dir / "config.yaml", config.to_yaml())
 
 
 @cli

@@ -14,7 +14,9 @@ import omni
 from omni.files import atomic
 from omni.errors import UserError
 
+from ..config import Config
 from ..model.transducer import Transducer
+from ..recorded import differences, record
 
 State = Dict[str, Tensor]
 
@@ -86,7 +88,7 @@ def _numbered(exp_dir: Path, kind: str) -> List[Tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in matches if match)
 
 
-def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: omni.Supernet, config_key: str) -> Dict:
+def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: omni.Supernet, config: Config) -> Dict:
     """Loads the mean of the weights over the last `avg` epochs up to `epoch` into `model` and `net`.
 
     Averages are icefall's (`--use-averaged-model 1`): between two running averages, every `average_period` steps.
@@ -100,7 +102,7 @@ def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: o
     if not 1 <= avg <= epoch:
         raise UserError(f"--avg {avg}: want 1 to {epoch}, the epochs that there are")
     last = load_checkpoint(exp_dir / f"epoch-{epoch}.pt")
-    check_key(last, config_key, exp_dir / f"epoch-{epoch}.pt")
+    check_settings(last, config, exp_dir / f"epoch-{epoch}.pt")
     end, end_step = last["model_avg"], last["averaged_until"]
     if epoch > avg:
         before = load_checkpoint(exp_dir / f"epoch-{epoch - avg}.pt")
@@ -118,11 +120,13 @@ def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: o
     return last
 
 
-def check_key(checkpoint: Dict[str, Any], config_key: str, path: Path) -> None:
+def check_settings(checkpoint: Dict[str, Any], config: Config, path: Path) -> None:
     """
     Raises:
-        UserError: the checkpoint was trained with another configuration.
+        UserError: the checkpoint was trained with other settings, which are named, or does not say with which.
     """
-    if checkpoint.get("config_key") != config_key:
-        raise UserError(f"{path}: trained with another configuration ({checkpoint.get('config_key')}, this one is "
-                        f"{config_key}; its own is {path.parent}/config.yaml): choose another --exp-dir")
+    if "settings" not in checkpoint:
+        raise UserError(f"{path}: does not say what it was trained with: choose another --exp-dir")
+    found = differences(checkpoint["settings"], record(config))
+    if found:
+        raise UserError(f"{path}: trained with other settings ({'; '.join(found)}): give the same ones, or another --exp-dir")

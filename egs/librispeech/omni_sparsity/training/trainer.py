@@ -20,6 +20,7 @@ from .learner import Learner
 from ..loss.transducer import compute_loss
 from .meter import Meter
 from ..data.subsets import evaluation_sets
+from ..recorded import record
 from omni.errors import UserError
 
 
@@ -149,7 +150,7 @@ class Trainer(Learner):
                 "train_seconds": self.seconds,
                 "world_size": self.processes.world_size,
                 "loss_backend": self.backend,
-                "config_key": self.config.training_key(),
+                "settings": record(self.config),
             }
             ckpt.save_checkpoint(path, state)
         self.processes.barrier()
@@ -182,7 +183,7 @@ class Trainer(Learner):
             self._warm_start()
             return
         state = ckpt.load_checkpoint(path, self.device)
-        ckpt.check_key(state, self.config.training_key(), path)
+        ckpt.check_settings(state, self.config, path)
         self.model.load_state_dict(state["model"])
         self.net.load_state_dict(state["omni"])
         self.optimizer.load_state_dict(state["optimizer"])
