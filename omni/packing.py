@@ -52,9 +52,10 @@ def pack(
         entry = _pack_one(name, value, _grid(name, blocks[name])) if name in blocks else None
         if entry is not None and _bytes(entry["kept"], entry["bits"]) < _bytes(value):
             sparse[name] = entry
+            sums[name] = _checksum(_unpack_one(name, entry))  # of what comes back: masks leave -0.0, which comes as 0.0
         else:
             plain[name] = value.detach().clone()  # a clone: torch.save writes the whole storage behind a view
-        sums[name] = _checksum(value)
+            sums[name] = _checksum(value)
     return {"omni_pack": VERSION, "plain": plain, "sparse": sparse, "sums": sums}
 
 
@@ -147,7 +148,7 @@ def _unpack_one(name: str, entry: Any) -> Tensor:
     for part, numbers in (("shape", shape), ("blocks", blocks)):
         if not isinstance(numbers, (list, tuple)) or not all(type(one) is int and one > 0 for one in numbers):
             raise ValueError(f"{name}: damaged, {part} {numbers!r:.60}")
-    if len(blocks) != 2 or not Blocks(*blocks).divides(torch.Size(shape)):
+    if len(blocks) != 2 or math.prod(shape) >= 2**62 or not Blocks(*blocks).divides(torch.Size(shape)):
         raise ValueError(f"{name}: damaged, shape {list(shape)} is not a whole number of blocks of {list(blocks)}")
     grid = Blocks(*blocks)
     count = math.prod(shape) // grid.unit
