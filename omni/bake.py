@@ -20,24 +20,28 @@ from torch import Tensor, nn
 import omni
 from omni.files import atomic
 from omni.icefall.plugin import KEY
+from omni.loading import load_pt
 
 
-def load(path: Path) -> Dict[str, Any]:
+def load(path: Path, trust: bool = False) -> Dict[str, Any]:
     """A checkpoint of a training with omni.icefall, on the CPU.
 
+    Args:
+        trust: as for `load_pt`.
+
     Raises:
-        ValueError: no such file, no checkpoint, or one of a training without omni.
+        ValueError: no such file, no checkpoint, one that holds more than numbers, text and paths, or one of a training
+            without omni.icefall.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=False)  # icefall's hold paths and the like
-    except Exception as error:  # what torch.load raises has no common type
-        raise ValueError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]})") from None
-    if not isinstance(found, dict) or "model" not in found:
+    found = load_pt(path, trust=trust)
+    if not isinstance(found, dict) or not isinstance(found.get("model"), dict):
         raise ValueError(f"{path}: not a checkpoint of icefall: it has no 'model'")
     if KEY not in found:
         raise ValueError(f"{path}: a checkpoint of a training without omni; train with python -m omni.icefall")
+    kept = found[KEY]
+    if not isinstance(kept, dict) or not {"targets", "buffers", "ranks", "private"} <= set(kept):
+        raise ValueError(f"{path}: not of python -m omni.icefall, whose checkpoints this bakes; run.sh --stage 4 makes the "
+                         "sub-networks of the recipe's own")
     return found
 
 
@@ -135,6 +139,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="of a training with omni.icefall: epoch-30.pt")
     parser.add_argument("--since", type=Path, help="an earlier one: the average between the two is taken "
                         "(epoch-21.pt is icefall's --epoch 30 --avg 9)")
+    parser.add_argument("--trust-checkpoint", action="store_true", help="read whatever the files hold, also what may run "
+                        "code; only for files whose origin you know")
 
 
 def main() -> None:
@@ -147,8 +153,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where to: .../epoch-9999.pt")
     args = parser.parse_args()
     try:
-        checkpoint = load(args.checkpoint)
-        since = load(args.since) if args.since else None
+        checkpoint = load(args.checkpoint, args.trust_checkpoint)
+        since = load(args.since, args.trust_checkpoint) if args.since else None
         spec = args.sparsity
         if args.spec:
             if not args.spec.is_file():
