@@ -59,9 +59,10 @@ def report(what: Supernet | nn.Module | Mapping[str, Any], config: Config | None
     """Counts zeros. They are counted on the weights, not taken from a spec: a mask that does nothing shows.
 
     Args:
-        what: a supernet: what its model has now, inside `active` the sub-network's zeros, after `prune_` those that stay.
-            A model: of the weights that `Supernet(model, config)` would prune. What `pack` gave: of the weights that it
-            stored sparse. A state dict: of all tensors of two dimensions or more that are a whole number of blocks.
+        what: a supernet: what its model has now, inside `active` the sub-network's zeros, after `prune_` those that
+            stay. A model: of the weights that `Supernet(model, config)` would prune. What `pack` gave: of the weights
+            that it stored sparse. A state dict: of all tensors of two dimensions or more that are a whole number of
+            blocks.
         config: of a model, as for `Supernet`; of a state dict a Range, whose structure counts. None: `Range()`.
 
     Raises:

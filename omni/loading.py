@@ -103,7 +103,7 @@ class _Reader(pickle.Unpickler):
         super().__init__(archive.open(pickles[0]))
 
     def find_class(self, module: str, name: str) -> Any:
-        module = {"__builtin__": "builtins", "pathlib._local": "pathlib"}.get(module, module)  # Python 2's, 3.13's names
+        module = {"__builtin__": "builtins", "pathlib._local": "pathlib"}.get(module, module)  # older, newer names
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
         if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):

@@ -44,7 +44,8 @@ def pack(
     if isinstance(state, nn.Module):
         state = state.state_dict()
     if not isinstance(state, Mapping) or not isinstance(blocks, Mapping):
-        raise TypeError(f"pack({type(state).__name__}, {type(blocks).__name__}): want a state dict and {{name: blocks}}")
+        given = f"pack({type(state).__name__}, {type(blocks).__name__})"
+        raise TypeError(f"{given}: want a state dict and {{name: blocks}}")
     plain, sparse, sums = {}, {}, {}
     for name, value in state.items():
         if not isinstance(value, Tensor):
@@ -52,7 +53,7 @@ def pack(
         entry = _pack_one(name, value, _grid(name, blocks[name])) if name in blocks else None
         if entry is not None and _bytes(entry["kept"], entry["bits"]) < _bytes(value):
             sparse[name] = entry
-            sums[name] = _checksum(_unpack_one(name, entry))  # of what comes back: masks leave -0.0, which comes as 0.0
+            sums[name] = _checksum(_unpack_one(name, entry))  # of what comes back: 0.0 for the -0.0 that masks leave
         else:
             plain[name] = value.detach().clone()  # a clone: torch.save writes the whole storage behind a view
             sums[name] = _checksum(value)
@@ -162,7 +163,8 @@ def _unpack_one(name: str, entry: Any) -> Tensor:
         places = torch.arange(8, dtype=torch.uint8, device=kept.device)
         marks = (bits.to(kept.device)[:, None] >> places & 1).flatten()[:count].bool()
         if tuple(kept.shape) != (int(marks.sum()), grid.unit):
-            raise ValueError(f"{name}: damaged, kept is {tuple(kept.shape)} for {int(marks.sum())} blocks of {grid.unit}")
+            blocks = f"{int(marks.sum())} blocks of {grid.unit}"
+            raise ValueError(f"{name}: damaged, kept is {tuple(kept.shape)} for {blocks}")
         flat = kept.new_zeros(count, grid.unit)  # no larger than the file says by its bits and its kept blocks
         flat[marks] = kept.detach()
         value = kept.new_zeros(shape)

@@ -46,8 +46,8 @@ class Places:
                     there = "another parameter there" if held_as in where else "no parameter of that name"
                     raise RuntimeError(
                         f"{held_as}: the model has {there} since this Supernet was made (a new nn.Parameter or module, "
-                        "load_state_dict(assign=True), weight norm, a parametrization or an untied weight do that): make "
-                        "the Supernet anew, and the optimizer with it"
+                        "load_state_dict(assign=True), weight norm, a parametrization or an untied weight do that): "
+                        "make the Supernet anew, and the optimizer with it"
                     )
         first = {id(one.parameter): one for one in now.values()}
         self.owned = {name: first[id(before.parameter)] for name, before in self.owned.items()}

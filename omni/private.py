@@ -99,8 +99,8 @@ class Private:
                 owned.assign(owned.parameter)
         self._left = next(((value, value._version) for value in values.values() if value.grad is not None), None)
         if lost:
-            raise RuntimeError(f"{lost[0]}: another parameter was put there while a sub-network was active, and is lost; "
-                               "do that after leaving")
+            raise RuntimeError(f"{lost[0]}: another parameter was put there while a sub-network was active, and is "
+                               "lost; do that after leaving")
 
     def watch(self) -> None:
         """To be called after each step of an optimizer: warns once if it seems not to have the private values.

@@ -26,8 +26,8 @@ def spec_of(given: Any, net: Any) -> Spec:
     if isinstance(given, Mapping):
         return given
     if not isinstance(given, Real) or isinstance(given, bool):
-        raise TypeError(f"{given!r:.60}: want a spec, {{parameter name: sparsity}}, or one sparsity for all weights, such "
-                        "as 0.8" + ("; single and pick give (kind, spec)" if isinstance(given, tuple) else ""))
+        raise TypeError(f"{given!r:.60}: want a spec, {{parameter name: sparsity}}, or one sparsity for all weights, "
+                        "such as 0.8" + ("; single and pick give (kind, spec)" if isinstance(given, tuple) else ""))
     spec = net.uniform(float(given))
     low, high = min(spec.values()), max(spec.values())
     if not low <= given <= high:

@@ -37,8 +37,8 @@ class Supernet(Sampler):
             for the weights of every Linear, Conv, LSTM, GRU and MultiheadAttention (see `describe`).
         seed, levels: of the sampler, see `Sampler`.
         private: regular expressions of small parameters (norms, biases) of which sub-networks keep values of their
-            own, one set for each bin of sparsity: slimmable networks need them (Yu et al. 2019, section 3.2). They begin
-            as copies of the model's when a sub-network is active with gradients for the first time.
+            own, one set for each bin of sparsity: slimmable networks need them (Yu et al. 2019, section 3.2). They
+            begin as copies of the model's when a sub-network is active with gradients for the first time.
         bins: upper edges of those bins, rising; a sub-network of mean sparsity s > 0 uses the first edge >= s. The
             dense model's values are the model's own.
         gradient: "masked": only kept weights get a gradient; "dense": all do (straight-through).

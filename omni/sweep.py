@@ -34,6 +34,7 @@ from .files import write_json
 from .icefall.settings import split_arguments
 
 EPOCH = "9999"
+REPORT = "egs.librispeech.omni_sparsity.report"
 
 
 def parse(text: str) -> List[float]:
@@ -155,11 +156,11 @@ def main() -> None:
               args.trust_checkpoint)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
-    if importlib.util.find_spec("egs") and importlib.util.find_spec("egs.librispeech.omni_sparsity.report"):
+    if importlib.util.find_spec("egs") and importlib.util.find_spec(REPORT):
         command = " ".join(["python -m omni.sweep", *sys.argv[1:]])
-        raise SystemExit(subprocess.run([sys.executable, "-m", "egs.librispeech.omni_sparsity.report", "--exp-dir", str(args.out),
-                                         "--command", command]).returncode)
-    print(f"{args.out}: decoded; for the report: python -m egs.librispeech.omni_sparsity.report --exp-dir {args.out}, from a clone of "
+        raise SystemExit(subprocess.run([sys.executable, "-m", REPORT, "--exp-dir", str(args.out), "--command",
+                                         command]).returncode)
+    print(f"{args.out}: decoded; for the report: python -m {REPORT} --exp-dir {args.out}, from a clone of "
           "omni_sparsity")
 
 

@@ -50,18 +50,20 @@ def test_what_icefall_keeps_comes_back(tmp_path):
     model(torch.randn(3, 4)).sum().backward()
     optimizer.step()
     whole = {
-        "model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": {"epoch": 1, "base_lrs": [0.045]},
-        "grad_scaler": {}, "sampler": {"epoch": 0, "rng": (3, (1, 2), None), "diagnostics": {"kept": {"0": 3}}},
+        "model": model.state_dict(), "optimizer": optimizer.state_dict(),
+        "scheduler": {"epoch": 1, "base_lrs": [0.045]}, "grad_scaler": {},
+        "sampler": {"epoch": 0, "rng": (3, (1, 2), None), "diagnostics": {"kept": {"0": 3}}},
         "exp_dir": pathlib.Path("zipformer/exp"), "manifest_dir": pathlib.Path("data/fbank"), "best": float("inf"),
-        "batch_idx_train": 7, "device": torch.device("cpu"), "dtype": torch.bfloat16, "seen": {1, 2}, "raw": b"\xff\x00",
-        "steps": collections.Counter({3: 1}), "order": collections.OrderedDict(a=1), "z": 1j, "shape": torch.Size([1, 2]),
+        "batch_idx_train": 7, "device": torch.device("cpu"), "dtype": torch.bfloat16, "seen": {1, 2},
+        "raw": b"\xff\x00", "steps": collections.Counter({3: 1}), "order": collections.OrderedDict(a=1), "z": 1j,
+        "shape": torch.Size([1, 2]),
         "average_period": 200, "env_info": {"torch": str(torch.__version__), "cuda": None}, "big": 10**30, "on": True,
     }
     assert equal(load_pt(saved(tmp_path, whole)), whole)
 
 
-DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
-          torch.uint8, torch.bool, torch.complex64, torch.complex128]
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
+          torch.int8, torch.uint8, torch.bool, torch.complex64, torch.complex128]
 
 
 def test_every_type_of_tensor_and_how_they_lie_in_memory(tmp_path):
@@ -69,8 +71,9 @@ def test_every_type_of_tensor_and_how_they_lie_in_memory(tmp_path):
     values = {str(dtype): base.to(dtype) for dtype in DTYPES}
     if hasattr(torch, "uint16"):
         values["uint16"] = torch.arange(5).to(torch.uint16)[1:]
-    values.update(turned=base.t(), part=base[1:3, 2:], one=torch.tensor(1.5), none=torch.zeros(0, 3), spread=torch.ones(1).expand(5),
-                  learns=nn.Parameter(torch.ones(2)), channels=torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
+    values.update(turned=base.t(), part=base[1:3, 2:], one=torch.tensor(1.5), none=torch.zeros(0, 3),
+                  spread=torch.ones(1).expand(5), learns=nn.Parameter(torch.ones(2)),
+                  channels=torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
     found = load_pt(saved(tmp_path, values))
     assert equal(values, found) and all(found[name].stride() == value.stride() for name, value in values.items())
     assert isinstance(found["learns"], nn.Parameter) and found["learns"].requires_grad
@@ -174,7 +177,8 @@ def call(*words):
 
 def test_bake_and_sweep_say_in_one_line_what_they_cannot_take(tmp_path):
     model = nn.Linear(8, 16)
-    own = saved(tmp_path, {"model": model.state_dict(), "omni": omni.Supernet(model, omni.Range()).state_dict()}, "own.pt")
+    net = omni.Supernet(model, omni.Range())
+    own = saved(tmp_path, {"model": model.state_dict(), "omni": net.state_dict()}, "own.pt")
     for what in (1, {"a": 1}, {"model": None}, {"model": {}, "omni": 3}):
         with pytest.raises(ValueError, match="x.pt: not "):
             load(saved(tmp_path, what))
@@ -183,7 +187,8 @@ def test_bake_and_sweep_say_in_one_line_what_they_cannot_take(tmp_path):
     decode.write_text("")
     for words in (["omni.bake", "--sparsity", "0.5", "--out", tmp_path / "o.pt"],
                   ["omni.sweep", "--decode", decode, "--out", tmp_path / "o"]):
-        for path, why in ((own, "own.pt: not of python -m omni.icefall, .* run.sh --stage 4"), (bad, "bad.pt: refused: it holds")):
+        for path, why in ((own, "own.pt: not of python -m omni.icefall, .* run.sh --stage 4"),
+                          (bad, "bad.pt: refused: it holds")):
             run = call(*words, "--checkpoint", path)
             assert run.returncode == 1 and run.stderr.count("\n") == 1 and run.stderr.startswith("error: ")
             assert re.search(why, run.stderr), run.stderr

@@ -64,7 +64,8 @@ def test_another_memory_format_is_packed_too():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.int8])
 def test_other_types_come_back(dtype):
     weight = torch.arange(-32, 32).view(8, 8).to(dtype) * (torch.arange(8) > 5)
-    packed = omni.pack({"weight": weight, "empty": torch.ones(0), "one": torch.tensor(3)}, {"weight": omni.Blocks(8, 1)})
+    state = {"weight": weight, "empty": torch.ones(0), "one": torch.tensor(3)}
+    packed = omni.pack(state, {"weight": omni.Blocks(8, 1)})
     assert list(packed["sparse"]) == ["weight"]
     back = omni.unpack(packed)
     assert back["weight"].dtype == dtype and torch.equal(back["weight"], weight) and back["one"] == 3
@@ -179,8 +180,9 @@ def test_damage_is_refused_and_the_weight_named(number):
 
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 2**70), st.floats(), st.text(max_size=3), st.just([]), st.just({}),
-    st.lists(st.integers(-1, 64), max_size=4), st.just(torch.ones(3)), st.just(torch.ones(2, 3)), st.just(torch.ones(())),
-    st.just(torch.ones(16, dtype=torch.uint8)), st.just(torch.zeros(0, 8)), st.just(torch.ones(2, 8, dtype=torch.complex64)),
+    st.lists(st.integers(-1, 64), max_size=4), st.just(torch.ones(3)), st.just(torch.ones(2, 3)),
+    st.just(torch.ones(())), st.just(torch.ones(16, dtype=torch.uint8)), st.just(torch.zeros(0, 8)),
+    st.just(torch.ones(2, 8, dtype=torch.complex64)),
     st.just(nn.Parameter(torch.ones(13, 8))), st.just(torch.ones(8, device="meta")),
 )
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations, remove_weight_norm, weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 import omni
 
@@ -70,11 +71,11 @@ WAYS = {  # what is done to the model: the weight that the error names
     "of the LSTM": (put("lstm.weight_hh_l0", lambda: nn.Parameter(torch.randn(64, 16))), "lstm.weight_hh_l0"),
     "deleted": (gone, "front.2.weight"),
     "a new module": (put("front.2", lambda: nn.Linear(16, 16)), "front.2.weight"),
-    "a new container": (put("front", lambda: nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))), "front.0.weight"),
+    "a new container": (put("front", lambda: Net().front), "front.0.weight"),
     "no module": (put("front.2", nn.Identity), "front.2.weight"),
     "weight norm": (lambda model: weight_norm(model.front[2]), "front.2.weight"),
     "weight norm of the LSTM": (lambda model: weight_norm(model.lstm, "weight_ih_l0"), "lstm.weight_ih_l0"),
-    "a parametrization": (lambda m: nn.utils.parametrize.register_parametrization(m.front[0], "weight", Half()), "front.0.weight"),
+    "a parametrization": (lambda m: register_parametrization(m.front[0], "weight", Half()), "front.0.weight"),
     "spectral norm": (lambda model: parametrizations.spectral_norm(model.front[0]), "front.0.weight"),
     "untied": (put("output.weight", lambda: nn.Parameter(torch.randn(16, 16))), "output.weight"),
     "untied, the first": (put("embedding.weight", lambda: nn.Parameter(torch.randn(16, 16))), "embedding.weight"),
