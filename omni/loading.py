@@ -42,7 +42,7 @@ def load_pt(path: str | Path, device: torch.device | str = "cpu", trust: bool = 
                          "origin, say --trust-checkpoint (in Python: trust=True)") from None
     except Exception as error:  # what a broken archive or pickle raises has no common type
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{path}: not a whole checkpoint ({why})") from None
+        raise ValueError(f"{path}: not a whole checkpoint, or not a checkpoint at all ({why})") from None
 
 
 class _Refused(Exception):
