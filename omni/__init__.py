@@ -16,11 +16,11 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Blocks": "structures", "Comparison": "counts", "Curriculum": "curriculum", "NofM": "structures", "Plan": "curriculum",
-    "Range": "targets", "Report": "counts", "Sampler": "sampler", "Spec": "spec", "Supernet": "supernet",
-    "compare": "counts", "describe": "overview", "fingerprint": "spec", "gradual_sparsity": "schedule",
-    "load_spec": "spec", "pack": "packing", "parse_structure": "structures", "prune_": "prune", "report": "counts",
-    "save_spec": "spec", "unpack": "packing",
+    "Blocks": "structures", "Comparison": "counts", "Curriculum": "curriculum", "NofM": "structures",
+    "Plan": "curriculum", "Range": "targets", "Report": "counts", "Sampler": "sampler", "Spec": "spec",
+    "Supernet": "supernet", "compare": "counts", "describe": "overview", "fingerprint": "spec",
+    "gradual_sparsity": "schedule", "load_pt": "loading", "load_spec": "spec", "pack": "packing",
+    "parse_structure": "structures", "prune_": "prune", "report": "counts", "save_spec": "spec", "unpack": "packing",
 }
 
 __all__ = list(_HOMES)

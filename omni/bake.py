@@ -3,8 +3,8 @@
     python -m omni.bake --checkpoint zipformer/exp/epoch-30.pt --since zipformer/exp/epoch-21.pt --sparsity 0.7 \\
         --out zipformer/exp/sparsity-0.7/epoch-9999.pt
 
-Masks are in the weights then, so that the recipe's decode.py, streaming_decode.py, export.py and export-onnx-streaming.py
-take it as it is, with `--epoch 9999 --avg 1 --use-averaged-model 0`.
+Masks are in the weights then, so that the recipe's decode.py, streaming_decode.py, export.py and
+export-onnx-streaming.py take it as it is, with `--epoch 9999 --avg 1 --use-averaged-model 0`.
 """
 
 from __future__ import annotations
@@ -20,32 +20,36 @@ from torch import Tensor, nn
 import omni
 from omni.files import atomic
 from omni.icefall.plugin import KEY
+from omni.loading import load_pt
 
 
-def load(path: Path) -> Dict[str, Any]:
+def load(path: Path, trust: bool = False) -> Dict[str, Any]:
     """A checkpoint of a training with omni.icefall, on the CPU.
 
+    Args:
+        trust: as for `load_pt`.
+
     Raises:
-        ValueError: no such file, no checkpoint, or one of a training without omni.
+        ValueError: no such file, no checkpoint, one that holds more than numbers, text and paths, or one of a training
+            without omni.icefall.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=False)  # icefall's hold paths and the like
-    except Exception as error:  # what torch.load raises has no common type
-        raise ValueError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]})") from None
-    if not isinstance(found, dict) or "model" not in found:
+    found = load_pt(path, trust=trust)
+    if not isinstance(found, dict) or not isinstance(found.get("model"), dict):
         raise ValueError(f"{path}: not a checkpoint of icefall: it has no 'model'")
     if KEY not in found:
         raise ValueError(f"{path}: a checkpoint of a training without omni; train with python -m omni.icefall")
+    kept = found[KEY]
+    if not isinstance(kept, dict) or not {"targets", "buffers", "ranks", "private"} <= set(kept):
+        raise ValueError(f"{path}: not of python -m omni.icefall, whose checkpoints this bakes; run.sh --stage 4 makes "
+                         "the sub-networks of the recipe's own")
     return found
 
 
 def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tensor]:
     """The mean of the weights over the batches after `start` up to `end`, from the running averages of the two.
 
-    What icefall's --use-averaged-model 1 loads, bit for bit (icefall.checkpoint.average_checkpoints_with_averaged_model),
-    so that the whole network decodes to the same words. Running averages are of the last multiple of `average_period`.
+    What icefall's --use-averaged-model 1 loads, bit for bit (its average_checkpoints_with_averaged_model), so that the
+    whole network decodes to the same words. Running averages are of the last multiple of `average_period`.
 
     Raises:
         ValueError: there is no running average, or the order is wrong.
@@ -55,8 +59,8 @@ def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tens
     period = start["average_period"]
     last, first = (found["batch_idx_train"] // period * period for found in (end, start))
     if last <= first:
-        raise ValueError(f"--since is of batch {start['batch_idx_train']}, --checkpoint of batch {end['batch_idx_train']}: "
-                         f"want an earlier one, by {period} batches (average_period) or more")
+        numbers = f"--since is of batch {start['batch_idx_train']}, --checkpoint of batch {end['batch_idx_train']}"
+        raise ValueError(f"{numbers}: want an earlier one, by {period} batches (average_period) or more")
     share = last / (last - first)  # of the average at the end, in units of what lies between; the start's is 1 - share
     mean = {}
     for name, value in end["model_avg"].items():
@@ -135,6 +139,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="of a training with omni.icefall: epoch-30.pt")
     parser.add_argument("--since", type=Path, help="an earlier one: the average between the two is taken "
                         "(epoch-21.pt is icefall's --epoch 30 --avg 9)")
+    parser.add_argument("--trust-checkpoint", action="store_true", help="read whatever the files hold, also what may "
+                        "run code; only for files whose origin you know")
 
 
 def main() -> None:
@@ -147,8 +153,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where to: .../epoch-9999.pt")
     args = parser.parse_args()
     try:
-        checkpoint = load(args.checkpoint)
-        since = load(args.since) if args.since else None
+        checkpoint = load(args.checkpoint, args.trust_checkpoint)
+        since = load(args.since, args.trust_checkpoint) if args.since else None
         spec = args.sparsity
         if args.spec:
             if not args.spec.is_file():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import torch
+from torch import Tensor, nn
 
-from .spec import Spec
+from .packing import unpack
+from .spec import Spec, spec_of
+from .structures import Blocks, parse_structure
 from .supernet import Supernet
+from .targets import Config, Range, choose
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Row:
         return 1.0 - self.nonzero / self.size if self.size else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
-    """Rows of the targeted weights, the other parameters, and the sum; str() is a table."""
+    """Rows of the targeted weights, the other parameters, and the sum; printed it is a table."""
 
     rows: Tuple[Row, ...]
 
@@ -41,9 +45,9 @@ class Report:
     def sparsity(self) -> float:
         """Of the targeted weights together."""
         size, nonzero = sum(r.size for r in self.rows[:-1]), sum(r.nonzero for r in self.rows[:-1])
-        return 1.0 - nonzero / size
+        return 1.0 - nonzero / size if size else 0.0
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         cells = [("weight", "values", "non-zero", "sparsity", "bytes", "sparse bytes")]
         for r in (*self.rows, self.total):
             cells.append((r.name, str(r.size), str(r.nonzero), f"{r.sparsity:.4f}", str(r.bytes_dense),
@@ -51,18 +55,30 @@ class Report:
         return "\n".join([*_table(cells), f"targeted weights: sparsity {self.sparsity:.4f}"])
 
 
-def report(net: Supernet) -> Report:
-    """Counts the zeros that the model of `net` has now: inside `active` those of the sub-network, after `prune_` those
-    that stay. Counted on the weights, not taken from a spec: a mask that does nothing shows."""
+def report(what: Supernet | nn.Module | Mapping[str, Any], config: Config | None = None) -> Report:
+    """Counts zeros. They are counted on the weights, not taken from a spec: a mask that does nothing shows.
+
+    Args:
+        what: a supernet: what its model has now, inside `active` the sub-network's zeros, after `prune_` those that
+            stay. A model: of the weights that `Supernet(model, config)` would prune. What `pack` gave: of the weights
+            that it stored sparse. A state dict: of all tensors of two dimensions or more that are a whole number of
+            blocks.
+        config: of a model, as for `Supernet`; of a state dict a Range, whose structure counts. None: `Range()`.
+
+    Raises:
+        ValueError: as `Supernet`; as `unpack`.
+        RuntimeError: the supernet's model holds other parameters than it did.
+        TypeError: something else.
+    """
+    values, blocks = _weights(what, config)
     rows = []
     rest = [0, 0, 0]
-    for name, parameter in net.model.named_parameters():
-        value = parameter.detach()
+    for name, value in values.items():
+        value = value.detach()
         size, nonzero, width = value.numel(), int(torch.count_nonzero(value)), value.element_size()
-        if name in net.targets:
-            blocks = net.targets[name].blocks
-            kept = int((blocks.split(value.contiguous()) != 0).any(dim=3).any(dim=1).sum())
-            unit = blocks.unit
+        if name in blocks:
+            kept = int((blocks[name].split(value.contiguous()) != 0).any(dim=3).any(dim=1).sum())
+            unit = blocks[name].unit
             sparse = kept * unit * width + -(-size // unit // 8)
             rows.append(Row(name, size, nonzero, size * width, min(sparse, size * width)))
         else:
@@ -70,9 +86,30 @@ def report(net: Supernet) -> Report:
     return Report((*rows, Row("other parameters", *rest, rest[2])))
 
 
-@dataclass(frozen=True)
+def _weights(what: Any, config: Config | None) -> Tuple[Dict[str, Tensor], Mapping[str, Blocks]]:
+    """{name: values}, and the blocks of those that are counted as weights."""
+    if isinstance(what, Supernet):
+        if config is not None:
+            raise TypeError("report(net) takes no config: a supernet has its own")
+        return dict(what.model.named_parameters()), what.blocks
+    if isinstance(what, nn.Module):
+        choices = choose(what, Range() if config is None else config)
+        return dict(what.named_parameters()), {n: one.target.blocks for n, one in choices.items() if one.target}
+    if not isinstance(what, Mapping):
+        raise TypeError(f"report of {type(what).__name__}: want a Supernet, a model, a state dict, or what pack gave")
+    if "omni_pack" in what:
+        return unpack(what), {name: Blocks(*entry["blocks"]) for name, entry in what["sparse"].items()}
+    for name, value in what.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"report: {name} is no tensor but {type(value).__name__}; want a state dict, name: tensor")
+    structure = parse_structure((config or Range()).structure)
+    blocks = structure if isinstance(structure, Blocks) else Blocks(1, 1)
+    return dict(what), {name: blocks for name, value in what.items() if structure.divides(value.shape)}
+
+
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """What two sub-networks keep in common; str() is a table.
+    """What two sub-networks keep in common; printed it is a table.
 
     Attributes:
         rows: (weight, sparsity of a, sparsity of b, overlap).
@@ -82,14 +119,14 @@ class Comparison:
     rows: Tuple[Tuple[str, float, float, float], ...]
     overlap: float
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         cells = [("weight", "sparsity a", "sparsity b", "overlap")]
         cells += [(name, f"{a:.4f}", f"{b:.4f}", f"{both:.4f}") for name, a, b, both in self.rows]
         return "\n".join([*_table(cells), f"all weights: overlap {self.overlap:.4f}"])
 
 
 def compare(
-    spec_a: Spec, spec_b: Spec, net: Supernet | None = None, keys: Sequence[str | None] = (None, None)
+    spec_a: Spec | float, spec_b: Spec | float, net: Supernet | None = None, keys: Sequence[str | None] = (None, None)
 ) -> Comparison:
     """How much two sub-networks of one supernet share.
 
@@ -100,8 +137,13 @@ def compare(
 
     Raises:
         ValueError: a sparsity out of [0, 1); a weight or key that `net` does not have.
+        TypeError: no specs; a number stands for one only where there is a `net`.
     """
+    if net is not None:
+        spec_a, spec_b = spec_of(spec_a, net), spec_of(spec_b, net)
     for spec in (spec_a, spec_b):
+        if not isinstance(spec, Mapping):
+            raise TypeError(f"compare of {spec!r:.60}: want {{parameter name: sparsity}}, or compare(a, b, net)")
         for name, sparsity in spec.items():
             if not 0.0 <= sparsity < 1.0:
                 raise ValueError(f"{name}: sparsity {sparsity}, want 0 <= sparsity < 1")

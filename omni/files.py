@@ -26,8 +26,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk is told with the file that did not fit
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+            error.filename = str(path)  # a full disk is told with the file that did not fit; words alone would be lost
         raise
 
 

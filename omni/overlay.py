@@ -18,6 +18,34 @@ from .structures import Structure
 from .targets import Target
 
 
+class Learning(Mapping[str, Tensor]):
+    """{parameter name: bool of the weight's shape, True where it learns}, read as any dictionary.
+
+    What is kept is a bool a block, as `active` needs it anyway; the mask of every value is made when it is read (at 8x1
+    that is eight times the memory), anew each time.
+    """
+
+    def __init__(self, targets: Mapping[str, Target], masks: Mapping[str, Tensor]) -> None:
+        self._targets, self._masks = targets, masks
+
+    def __getitem__(self, name: str) -> Tensor:
+        mask, target = self._masks[name], self._targets[name]
+        with torch.inference_mode(False), torch.no_grad():
+            return target.structure.whole(mask, target.weight.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._masks  # Mapping's own would make the mask
+
+    def __repr__(self) -> str:
+        return f"Learning({', '.join(self._masks)})"
+
+
 class Overlay:
     """Changes what weights hold, or which of their values learn, inside a `with`.
 
@@ -60,15 +88,18 @@ class Overlay:
                                "the optimizer after leaving")
 
     @contextmanager
-    def learning(self, masks: Mapping[str, Tensor]) -> Iterator[None]:
-        """Inside, a backward gives these weights a gradient of exactly zero where the masks do not keep."""
+    def learning(self, masks: Mapping[str, Tensor]) -> Iterator[Learning]:
+        """Inside, a backward gives these weights a gradient of exactly zero where the masks do not keep.
+
+        Yields the masks of those whose gradient that is.
+        """
+        masks = {name: mask for name, mask in masks.items() if self.targets[name].weight.requires_grad}
         handles = []
         try:
             for name, mask in masks.items():
                 target = self.targets[name]
-                if target.weight.requires_grad:
-                    handles.append(target.weight.register_hook(_Masking(target.structure, mask)))
-            yield
+                handles.append(target.weight.register_hook(_Masking(target.structure, mask)))
+            yield Learning(self.targets, masks)
         finally:
             for handle in handles:
                 handle.remove()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
-from typing import Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import torch
 from torch import nn
 
-from .targets import matching, parameters_of
+from .places import Places
+from .targets import Owned, matching
 
 
 class Private:
@@ -27,16 +29,25 @@ class Private:
         if list(bins) != sorted(set(bins)) or bool(bins) != bool(patterns):
             raise ValueError(f"bins {list(bins)}: want rising edges where there are private parameters, else none")
         self.bins = tuple(bins)
-        owned = parameters_of(model)
-        self._plain = {name: owned[name] for name in matching(model, patterns)}
+        self._places = Places(model, list(matching(model, patterns)))
         self._values: List[dict[str, nn.Parameter]] = [
             {name: nn.Parameter(plain.parameter.detach().clone()) for name, plain in self._plain.items()} for _ in bins
         ]
         self.forked = not bins  # they follow the model's until then
+        self._left: Tuple[nn.Parameter, int] | None = None  # the last that trained, and its version when it was left
+        self._unmoved = 0  # steps of an optimizer in a row that left it as it was
 
     @property
     def names(self) -> List[str]:
         return list(self._plain)
+
+    @property
+    def _plain(self) -> Dict[str, Owned]:
+        return self._places.owned
+
+    def check(self) -> None:
+        """Raises RuntimeError if the model holds other parameters now; not inside `swapped`."""
+        self._places.check()
 
     def bin_of(self, sparsity: float) -> int | None:
         """Index of the bin of a mean sparsity: the first whose edge it does not pass. None: the model's own values.
@@ -63,6 +74,9 @@ class Private:
 
         The first time that gradients are recorded (the first training of a sub-network) all bins begin as copies of the
         model's values of that moment. Until then sub-networks use the model's: an evaluation must change nothing.
+
+        Raises:
+            RuntimeError: on leaving, the model was given another parameter in the place of one of them; it is lost.
         """
         if index is not None and not self.forked and torch.is_grad_enabled():
             with torch.no_grad():
@@ -73,13 +87,33 @@ class Private:
         if index is None or not self.forked:
             yield
             return
+        values, plain = self._values[index], self._plain
+        lost: List[str] = []
         try:
-            for name, value in self._values[index].items():
-                self._plain[name].assign(value)
+            for name, value in values.items():
+                plain[name].assign(value)
             yield
+            lost = [name for name, value in values.items() if not plain[name].holds(value)]
         finally:
-            for owned in self._plain.values():
+            for owned in plain.values():
                 owned.assign(owned.parameter)
+        self._left = next(((value, value._version) for value in values.values() if value.grad is not None), None)
+        if lost:
+            raise RuntimeError(f"{lost[0]}: another parameter was put there while a sub-network was active, and is "
+                               "lost; do that after leaving")
+
+    def watch(self) -> None:
+        """To be called after each step of an optimizer: warns once if it seems not to have the private values.
+
+        Twice in a row a value with a gradient was not written to.
+        """
+        if self._left is not None:
+            value, version = self._left
+            self._unmoved = self._unmoved + 1 if value.grad is not None and value._version == version else 0
+            self._left = None
+            if self._unmoved == 2:
+                warnings.warn("private parameters have gradients, but no optimizer changes them: give it "
+                              "net.private_parameters() beside the model's", stacklevel=4)
 
     def copy_(self, source: int | None, target: int) -> None:
         """Bin `target` takes the values of bin `source` (None: the model's own)."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from numbers import Real
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 from torch import nn
 
@@ -13,6 +14,41 @@ from .files import write_json
 
 Spec = Dict[str, float]
 VERSION = 1
+
+
+def spec_of(given: Any, net: Any) -> Spec:
+    """A spec as it is; one number as `net.uniform` of it.
+
+    Raises:
+        ValueError: a sparsity that is out of the range of every weight: `uniform` would clip it without a word.
+        TypeError: neither.
+    """
+    if isinstance(given, Mapping):
+        return given
+    if not isinstance(given, Real) or isinstance(given, bool):
+        raise TypeError(f"{given!r:.60}: want a spec, {{parameter name: sparsity}}, or one sparsity for all weights, "
+                        "such as 0.8" + ("; single and pick give (kind, spec)" if isinstance(given, tuple) else ""))
+    spec = net.uniform(float(given))
+    low, high = min(spec.values()), max(spec.values())
+    if not low <= given <= high:
+        raise ValueError(f"sparsity {given}: no weight can have it; the nearest is {high if given > high else low:g}")
+    return spec
+
+
+def check_spec(spec: Spec, targets: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        ValueError: a name that is none of `targets` ({parameter name: Target}), or a sparsity that its structure does
+            not have.
+    """
+    for name, sparsity in spec.items():
+        if name not in targets:
+            raise ValueError(f"{name}: not a weight that this supernet prunes")
+        if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
+            raise ValueError(f"{name}: sparsity {sparsity!r}, want 0 <= sparsity < 1")
+        structure = targets[name].structure
+        if sparsity > structure.limit:
+            raise ValueError(f"{name}: sparsity {sparsity}, structure '{structure}' goes to {structure.limit:g}")
 
 
 def fingerprint(model: nn.Module) -> str:

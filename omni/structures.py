@@ -60,6 +60,10 @@ class Structure:
         """bool, broadcasts to what `split` returns: False at `dropped(shape, sparsity)` units, True elsewhere."""
         raise NotImplementedError
 
+    def whole(self, mask: Tensor, shape: torch.Size) -> Tensor:
+        """The mask of every value: bool, of the weight's `shape`; it may share the memory of `mask`."""
+        raise NotImplementedError
+
     def masked(self, values: Tensor, mask: Tensor, out: Tensor) -> None:
         """Writes `values` to `out` (of the same shape and strides) with zeros where `mask` does not keep them."""
         if values.is_contiguous():
@@ -114,6 +118,9 @@ class Blocks(Structure):
         """(O/rows, 1, I/cols, 1)."""
         return ranking.kept(self.dropped(shape, sparsity))[:, None, :, None]
 
+    def whole(self, mask: Tensor, shape: torch.Size) -> Tensor:
+        return mask.expand(-1, self.rows, -1, self.cols).reshape(shape)
+
 
 @dataclass(frozen=True)
 class NofM(Structure):
@@ -165,6 +172,9 @@ class NofM(Structure):
     def mask(self, ranking: Ranking, shape: torch.Size, sparsity: float) -> Tensor:
         """(O, I/m, K, m)."""
         return ranking.kept(self.dropped(shape, sparsity) * self.unit)
+
+    def whole(self, mask: Tensor, shape: torch.Size) -> Tensor:
+        return mask.transpose(2, 3).reshape(shape)
 
 
 def parse_structure(text: str) -> Structure:

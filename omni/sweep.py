@@ -34,6 +34,7 @@ from .files import write_json
 from .icefall.settings import split_arguments
 
 EPOCH = "9999"
+REPORT = "egs.librispeech.omni_sparsity.report"
 
 
 def parse(text: str) -> List[float]:
@@ -54,8 +55,7 @@ def row_of(checkpoint: Mapping[str, Any], net: omni.Supernet, sparsity: float, n
     """What subnets.json says of a sub-network; `net` is pruned to it."""
     report = omni.report(net)
     buffer = io.BytesIO()
-    blocks = {one: target.blocks for one, target in net.targets.items()}
-    torch.save(omni.pack(net.model.state_dict(), blocks), buffer)
+    torch.save(omni.pack(net), buffer)
     return {
         "system": "omni", "sparsity": sparsity, "measured_sparsity": round(report.sparsity, 6),
         "spec": f"subnets/{name}.json", "params_total": report.total.size, "params_nonzero": report.total.nonzero,
@@ -112,7 +112,7 @@ def gather(folder: Path, out: Path, sparsity: float, sets: List[str]) -> int:
 
 def sweep(
     checkpoint: Path, since: Path | None, sparsities: List[float], script: Path, out: Path, sets: List[str],
-    arguments: List[str],
+    arguments: List[str], trust: bool = False,
 ) -> None:
     """
     Raises:
@@ -120,7 +120,7 @@ def sweep(
     """
     if not script.is_file():
         raise ValueError(f"{script}: no such file; want the recipe's decode.py")
-    end, start = bake.load(checkpoint), bake.load(since) if since else None
+    end, start = bake.load(checkpoint, trust), bake.load(since, trust) if since else None
     rows = []
     for sparsity in sparsities:
         name = f"sparsity-{sparsity:g}"
@@ -152,14 +152,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(own)
     try:
-        sweep(args.checkpoint, args.since, parse(args.sparsities), args.decode, args.out, args.sets.split(), rest)
+        sweep(args.checkpoint, args.since, parse(args.sparsities), args.decode, args.out, args.sets.split(), rest,
+              args.trust_checkpoint)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
-    if importlib.util.find_spec("egs") and importlib.util.find_spec("egs.librispeech.omni_sparsity.report"):
+    if importlib.util.find_spec("egs") and importlib.util.find_spec(REPORT):
         command = " ".join(["python -m omni.sweep", *sys.argv[1:]])
-        raise SystemExit(subprocess.run([sys.executable, "-m", "egs.librispeech.omni_sparsity.report", "--exp-dir", str(args.out),
-                                         "--command", command]).returncode)
-    print(f"{args.out}: decoded; for the report: python -m egs.librispeech.omni_sparsity.report --exp-dir {args.out}, from a clone of "
+        raise SystemExit(subprocess.run([sys.executable, "-m", REPORT, "--exp-dir", str(args.out), "--command",
+                                         command]).returncode)
+    print(f"{args.out}: decoded; for the report: python -m {REPORT} --exp-dir {args.out}, from a clone of "
           "omni_sparsity")
 
 

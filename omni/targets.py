@@ -68,6 +68,10 @@ class Owned:
             else:
                 module._parameters[leaf] = value  # what setattr does in the end, five times faster
 
+    def holds(self, value: nn.Parameter) -> bool:
+        """Whether `value` stands in the parameter's place wherever it is held."""
+        return all(module._parameters.get(leaf) is value for _, module, leaf in self.holders)
+
 
 def parameters_of(model: nn.Module) -> Dict[str, Owned]:
     """{first name: Owned}, in the order of `model.named_parameters()`; a tied parameter once."""
