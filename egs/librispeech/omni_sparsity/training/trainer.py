@@ -13,13 +13,15 @@ from tqdm import tqdm
 from . import checkpoint as ckpt
 from ..loss.backend import why
 from ..config import Config
-from ..data.batches import Corpus, epoch_cuts, evaluation_loader, train_loader, unpack_batch, usable
+from ..data.batches import evaluation_loader, train_loader, unpack_batch
+from ..data.corpus import Corpus
+from ..data.epochs import epoch_cuts, usable
 from .distributed import Processes
 from ..data.features import DeviceFeatures
 from .learner import Learner
 from ..loss.transducer import compute_loss
 from .meter import Meter
-from ..data.subsets import evaluation_sets
+from ..data.sets import evaluation_sets
 from omni.errors import UserError
 
 
