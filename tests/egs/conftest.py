@@ -58,7 +58,7 @@ def data_dir(tmp_path_factory) -> Path:
 def config() -> Config:
     path = Path(__file__).parents[2] / "egs/librispeech/omni_sparsity/conf/mini.yaml"
     config = load_config(path, [
-        "data.max_duration=10", "data.num_workers=0", "data.num_buckets=2", "data.parts=1", "data.augment_from=1",
+        "data.max_duration=10", "data.num_workers=0", "data.parts=1", "data.augment_from=1",
         "data.first_max_seconds=20", "train.num_epochs=2", "train.save_every_n=3", "train.average_period=2",
         "train.log_interval=2", "omni.first=largest", "omni.dense_until=0.2", "omni.growth=linear", "omni.grow_from=0.5",
         "omni.grow_until=0.65", "omni.sizes={}", "omni.hold_from=1.0", "omni.rank=all",

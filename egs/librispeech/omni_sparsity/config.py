@@ -28,12 +28,9 @@ class Model:
     """Frames are of 25 Hz where nothing else is said: four 10 ms feature frames."""
 
     feature_dim: int = 80
-    feature_mean: float = -6.0  # log-mel energies of speech in [-1, 1] lie about here
-    feature_std: float = 4.0
     stack: int = 4  # feature frames in one encoder frame
     projection_dim: int = 128  # of each feature frame, before stacking
     conv_layers: int = 2  # causal convolutions between stacking and Emformer
-    conv_kernel: int = 3  # frames of 25 Hz
     encoder_dim: int = 512
     num_heads: int = 8
     ffn_dim: int = 2048
@@ -42,7 +39,6 @@ class Model:
     segment_length: int = 4
     left_context_length: int = 30
     right_context_length: int = 1
-    max_memory_size: int = 0
     dropout: float = 0.1
     decoder_dim: int = 512  # predictor
     context_size: int = 2
@@ -56,35 +52,26 @@ class Loss:
     rnnt_type: str = "regular"  # "modified" allows one symbol a frame, as greedy search does
     prune_range: int = 5
     lm_scale: float = 0.25
-    am_scale: float = 0.0
     simple_loss_scale: float = 0.5
     ctc_scale: float = 0.2
-    context_noise: float = 0.0  # share of the predictor's input symbols that training replaces by random ones
-    distill: float = 0.0  # weight of what sub-networks learn from the largest network, see distill.py
-    divergence: str = "kl"  # or "alpha": the larger of two alpha-divergences
-    distill_temperature: float = 1.0
-    distill_clip: float = 1.6  # of the log-ratio of probabilities in "alpha"
-    distill_ctc: bool = False  # from the CTC head too
-    warm_step: int = 2000  # passes over which simple goes 1 -> simple_loss_scale, pruned 0.1 -> 1 (icefall)
+    distill: float = 0.0  # weight of what sub-networks learn from the largest network, see loss/distill.py
+    warm_step: int = 2000  # steps over which simple goes 1 -> simple_loss_scale, pruned 0.1 -> 1 (icefall)
 
 
 @dataclass
 class Data:
     max_duration: float = 200.0  # seconds of audio in a batch
     batches_per_step: int = 0  # whose gradients make one step, shared by the processes; 0: one for each process
-    num_buckets: int = 30
     num_workers: int = 2
     on_the_fly: bool = False  # training's features from audio, on its device, instead of those of stage 1
     parts: int = 1  # an epoch is one of so many parts of the training cuts, in turn
     augment_from: int = 1  # the first epoch with noise and SpecAugment: they slow the way off the plateau
     noise_prob: float = 0.5
     noise_snr: List[float] = field(default_factory=lambda: [10.0, 20.0])  # dB
-    spec_aug: bool = True
     time_mask: int = 100  # longest time mask, feature frames
     num_frame_masks: int = 2
     freq_mask: int = 27
     num_feature_masks: int = 2
-    max_frames_mask_fraction: float = 0.15
     spec_aug_prob: float = 0.9
     min_seconds: float = 0.5  # shorter and longer training utterances are left out, and counted
     max_seconds: float = 20.0

@@ -7,30 +7,29 @@ import math
 from omni.errors import UserError
 
 _AT_LEAST_ONE = (
-    "model.feature_dim", "model.projection_dim", "model.conv_kernel", "model.encoder_dim", "model.num_heads",
+    "model.feature_dim", "model.projection_dim", "model.encoder_dim", "model.num_heads",
     "model.ffn_dim", "model.num_layers", "model.segment_length", "model.stack", "model.decoder_dim", "model.context_size",
-    "model.joiner_dim", "model.vocab_size", "loss.prune_range", "data.max_duration", "data.num_buckets", "data.parts",
+    "model.joiner_dim", "model.vocab_size", "loss.prune_range", "data.max_duration", "data.parts",
     "train.num_epochs", "train.average_period", "train.save_every_n", "train.log_interval", "train.valid_utterances",
     "omni.distill_every", "decode.avg", "decode.max_duration",
 )
 
 _AT_LEAST_ZERO = (
-    "model.conv_layers", "model.left_context_length", "model.right_context_length", "model.max_memory_size",
+    "model.conv_layers", "model.left_context_length", "model.right_context_length", 
     "loss.simple_loss_scale", "loss.ctc_scale", "loss.distill", "loss.warm_step", "data.num_workers", "data.time_mask",
     "data.num_frame_masks", "data.freq_mask", "data.num_feature_masks", "train.weight_decay", "train.keep_last_k",
     "train.num_threads",
 )
 
 _SHARES = (
-    "model.dropout", "loss.lm_scale", "loss.am_scale", "loss.context_noise", "data.max_frames_mask_fraction",
-    "data.noise_prob", "data.spec_aug_prob", "train.warm_up", "train.final_lr",
+    "model.dropout", "loss.lm_scale", "data.noise_prob", "data.spec_aug_prob", "train.warm_up", "train.final_lr",
 )
 
-_ABOVE_ZERO = ("loss.distill_temperature", "loss.distill_clip", "train.base_lr", "train.clip_norm")
+_ABOVE_ZERO = ("train.base_lr", "train.clip_norm")
 
 _ONE_OF = {
     "loss.backend": ("auto", "k2", "native"), "loss.rnnt_type": ("regular", "modified"),
-    "loss.divergence": ("kl", "alpha"), "omni.gradient": ("masked", "dense"),
+    "omni.gradient": ("masked", "dense"),
     "train.optimizer": ("muon", "adamw"), "train.precision": ("auto", "float32", "bf16"),
     "decode.device": ("cpu", "cuda"), "model.activation": ("relu", "gelu", "silu"),
 }

@@ -38,7 +38,7 @@ def batch_of(config, cuts, epoch=1):
 
 
 def test_from_audio_as_from_stage_1(config, cuts):
-    config.data.noise_prob, config.data.spec_aug = 0.0, False
+    config.data.noise_prob, config.data.spec_aug_prob = 0.0, 0.0
     want, lengths, _ = unpack_batch(batch_of(config, cuts), Words(), CPU)
     config.data.on_the_fly = True
     batch = batch_of(config, cuts)
@@ -51,7 +51,7 @@ def test_from_audio_as_from_stage_1(config, cuts):
 
 def test_augmented_from_its_epoch_on_and_the_same_each_time(config, cuts):
     config.data.noise_prob, config.data.on_the_fly, config.data.augment_from = 0.0, True, 2
-    config.data.spec_aug, config.data.spec_aug_prob = True, 1.0
+    config.data.spec_aug_prob = 1.0
     compute = DeviceFeatures(config.data, CPU)
     plain, = {unpack_batch(batch_of(config, cuts), Words(), CPU, compute, 1)[0].sum().item() for _ in range(2)}
     masked = [unpack_batch(batch_of(config, cuts, 2), Words(), CPU, compute, 2)[0] for _ in range(2)]
@@ -59,7 +59,7 @@ def test_augmented_from_its_epoch_on_and_the_same_each_time(config, cuts):
 
 
 def test_one_utterance_alone(config, cuts):
-    config.data.noise_prob, config.data.on_the_fly, config.data.spec_aug = 0.0, True, False
+    config.data.noise_prob, config.data.on_the_fly, config.data.spec_aug_prob = 0.0, True, 0.0
     first = cuts.subset(first=1)
     features, lengths, _ = unpack_batch(batch_of(config, first), Words(), CPU, DeviceFeatures(config.data, CPU), 1)
     assert features.shape == (1, 100, 80) and lengths.tolist() == [100]

@@ -84,23 +84,100 @@ def test_a_batch_is_the_sum_of_its_utterances(model, backend):
     assert whole.total.item() == pytest.approx(want, rel=1e-5)
 
 
-def test_an_utterance_that_is_not_finite_is_left_out_and_the_rest_learns(model, backend):
-    features = FEATURES.clone()
-    features[1, 3] = float("nan")
-    losses = compute_loss(model, features, LENGTHS, SYMBOLS, LossConfig(backend=backend), 0)
-    alone = compute_loss(model, FEATURES[:1], LENGTHS[:1], SYMBOLS[:1], LossConfig(backend=backend), 0)
-    assert losses.not_finite == [1] and losses.frames == 7
-    assert losses.total.item() == pytest.approx(alone.total.item(), rel=1e-4)
+LONG = torch.randn(4, 60, 80, generator=torch.Generator().manual_seed(2)) * 4 - 6
+LONG_LENGTHS, LONG_SYMBOLS = torch.tensor([60, 52, 60, 40]), [[3, 4, 3], [5], [6, 1, 2, 4, 5, 6], [1, 2]]
 
 
-def test_context_noise_is_for_training_alone(model):
-    clean, noisy = LossConfig(), LossConfig(context_noise=0.9)
-    both = [compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 0).total.item() for config in (clean, noisy)]
-    assert both[0] == both[1]
-    model.train()
-    model.encoder.eval()
-    both = [compute_loss(model, FEATURES, LENGTHS, SYMBOLS, config, 0).total.item() for config in (clean, noisy)]
-    assert both[0] != both[1]
+def gradients(model, batch, config, teacher=None):
+    """Losses of a batch, and the gradients of its total."""
+    model.zero_grad(set_to_none=True)
+    losses = compute_loss(model, *batch, config, 50, teacher)
+    losses.total.backward()
+    return losses, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def some(rows, features=LONG):
+    return features[rows], LONG_LENGTHS[rows], [LONG_SYMBOLS[row] for row in rows]
+
+
+def assert_same(found, wanted):
+    losses, have = found
+    assert losses.value == pytest.approx(wanted[0].value, rel=1e-5) and losses.frames == wanted[0].frames
+    assert have.keys() == wanted[1].keys() and all(torch.isfinite(value).all() for value in have.values())
+    for name, value in wanted[1].items():
+        assert torch.allclose(have[name], value, rtol=1e-3, atol=1e-5 * float(value.abs().max()) + 1e-7), name
+
+
+@pytest.mark.parametrize("rnnt_type", ["regular", "modified"])
+@pytest.mark.parametrize("bad", [[1], [2], [0, 3], [0, 1, 2]])  # 2 is the longest, in frames and in symbols
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_gradients_are_those_of_a_batch_without_what_is_not_finite(model, backend, rnnt_type, bad, value):
+    config = LossConfig(backend=backend, rnnt_type=rnnt_type, warm_step=100)
+    features = LONG.clone()
+    features[bad, 7:9, 3] = value
+    left = [row for row in range(4) if row not in bad]
+    found = gradients(model, (features, LONG_LENGTHS, LONG_SYMBOLS), config)
+    assert found[0].not_finite == bad
+    assert_same(found, gradients(model, some(left), config))
+
+
+def test_a_loss_that_alone_is_infinite(model, backend):
+    """At most one symbol a frame, and more symbols than frames: no path."""
+    config = LossConfig(backend=backend, rnnt_type="modified", ctc_scale=0.0)
+    lengths, symbols = torch.tensor([60, 8, 60, 40]), [*LONG_SYMBOLS[:1], [5, 1, 2, 3], *LONG_SYMBOLS[2:]]
+    found = gradients(model, (LONG, lengths, symbols), config)
+    assert found[0].not_finite == [1]
+    assert_same(found, gradients(model, some([0, 2, 3]), config))
+
+
+def test_a_batch_that_is_not_finite_at_all_teaches_nothing(model, backend):
+    losses, found = gradients(model, (LONG * float("nan"), LONG_LENGTHS, LONG_SYMBOLS), LossConfig(backend=backend))
+    assert losses.not_finite == [0, 1, 2, 3] and losses.frames == 0 and losses.value == 0.0 and not found
+
+
+def test_without_gradients_nothing_is_computed_anew(model, backend, monkeypatch):
+    calls, real = [], model.encoder.forward
+    monkeypatch.setattr(model.encoder, "forward", lambda *args: calls.append(1) or real(*args))
+    features = LONG.clone()
+    features[2] = float("nan")
+    config = LossConfig(backend=backend)
+    with torch.no_grad():
+        losses = compute_loss(model, features, LONG_LENGTHS, LONG_SYMBOLS, config, 50)
+        want = compute_loss(model, *some([0, 1, 3]), config, 50)
+    assert len(calls) == 2 and losses.not_finite == [2]
+    assert losses.value == pytest.approx(want.value, rel=1e-5) == losses.total.item()
+    compute_loss(model, *some([0, 1]), config, 50)
+    assert len(calls) == 3
+
+
+def test_students_of_a_batch_that_is_not_finite(model, backend):
+    """The teacher's lattice is of the whole batch; where the student has no loss, or its teacher had none, it learns not."""
+    config = LossConfig(backend=backend, distill=0.5)
+    features = LONG.clone()
+    features[1, 5] = float("nan")
+    torch.manual_seed(5)
+    teacher = Transducer(TINY)
+    lattice = compute_loss(teacher, features, LONG_LENGTHS, LONG_SYMBOLS, config, 50, keep=True).lattice
+    assert len(lattice.logits) == 4
+    want = gradients(model, some([0, 2, 3]), config, lattice.rows(torch.tensor([0, 2, 3])))
+    for student in (features, LONG):
+        found = gradients(model, (student, LONG_LENGTHS, LONG_SYMBOLS), config, lattice)
+        assert found[0].not_finite == [1] and found[0].distill > 0
+        assert_same(found, want)
+
+
+def test_a_student_learns_from_the_ctc_head_where_it_is_trained(model, backend):
+    for scale, learns in ((0.2, True), (0.0, False)):
+        config = LossConfig(backend=backend, distill=1.0, ctc_scale=scale)
+        torch.manual_seed(5)
+        lattice = compute_loss(Transducer(TINY), LONG, LONG_LENGTHS, LONG_SYMBOLS, config, 50, keep=True).lattice
+        _, found = gradients(model, (LONG, LONG_LENGTHS, LONG_SYMBOLS), config, lattice)
+        assert ("ctc_output.1.weight" in found) == learns
+        if learns:
+            other = lattice.rows(torch.arange(4))
+            other.ctc = other.ctc.flip(0)
+            _, changed = gradients(model, (LONG, LONG_LENGTHS, LONG_SYMBOLS), config, other)
+            assert not torch.allclose(changed["ctc_output.1.weight"], found["ctc_output.1.weight"])
 
 
 def test_every_part_gets_a_gradient(model, backend):

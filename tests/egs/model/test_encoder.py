@@ -1,5 +1,10 @@
 """The streaming encoder: what it computes over a whole utterance is what it computes chunk by chunk."""
 
+import copy
+import functools
+import io
+import pickle
+
 import pytest
 import torch
 
@@ -79,3 +84,49 @@ def test_the_emformer_is_torchaudios():
     (want, _, want_states), (have, _, have_states) = (m.infer(x[:, :5], torch.tensor([5, 5])) for m in (theirs, ours))
     assert torch.equal(want, have)
     assert all(torch.equal(a, b) for w, h in zip(want_states, have_states) for a, b in zip(w, h))
+
+
+@torch.no_grad()
+def test_scripted_it_computes_the_same():
+    """For whole utterances of any length and for streams, after a way through a file; up to rounding: torch 1.13 fuses."""
+    close = functools.partial(torch.allclose, atol=1e-5)
+    encoder = make()
+    encoder(*features(33))  # a mask is kept
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(encoder), file)
+    file.seek(0)
+    scripted = torch.jit.load(file)
+    for lengths in ((160, 103, 77), (33,), (4,), (57, 161)):
+        x, n = features(*lengths)
+        for want, have in zip(encoder(x, n), scripted(x, n)):
+            assert close(want, have)
+    x, _ = features(160, 160)
+    states = scripted_states = None
+    for start in range(0, 128, 16):
+        chunk, n = x[:, start : start + 20], torch.tensor([20, 20 if start < 112 else 9])
+        y, lens, states = encoder.infer(chunk, n, states)
+        z, scripted_lens, scripted_states = scripted.infer(chunk, n, scripted_states)
+        assert close(y, z) and torch.equal(lens, scripted_lens)
+        assert all(close(a, b) for one, other in zip(states, scripted_states) for a, b in zip(one, other))
+
+
+@pytest.mark.parametrize("segment, left, right", [(4, 30, 1), (8, 32, 2), (1, 0, 1), (3, 2, 4)])
+def test_the_mask_is_torchaudios(segment, left, right):
+    emformer = make(segment_length=segment, left_context_length=left, right_context_length=right).emformer
+    for frames in (1, 2, 3, 4, 5, 8, 31, 64, 101):
+        x = torch.zeros(frames, 1, 1)
+        want = super(type(emformer), emformer)._gen_attention_mask(x)
+        have = emformer._gen_attention_mask(x)
+        assert have.dtype == torch.bool and torch.equal(want, have)
+        assert emformer._gen_attention_mask(x) is have
+
+
+def test_a_mask_of_inference_mode_serves_training_and_stays_out_of_the_module():
+    encoder, (x, lengths) = make(), features(91)
+    before = len(pickle.dumps(encoder.state_dict())), set(vars(encoder.emformer))
+    with torch.inference_mode():
+        want, _ = encoder(x, lengths)
+    found, _ = encoder(x, lengths)
+    found.sum().backward()
+    assert torch.equal(found, want) and (len(pickle.dumps(encoder.state_dict())), set(vars(encoder.emformer))) == before
+    assert torch.equal(copy.deepcopy(encoder)(x, lengths)[0], want)

@@ -15,12 +15,14 @@ from .fbank import SAMPLING_RATE, choose_backend, make_extractor
 
 from ..config import Data as DataConfig
 
+MASKED_AT_MOST = 0.15  # share of an utterance's frames that one pass of time masks may take
+
 
 def make_spec_augment(d: DataConfig) -> SpecAugment:
     return SpecAugment(
         time_warp_factor=0, num_feature_masks=d.num_feature_masks, features_mask_size=d.freq_mask,
         num_frame_masks=d.num_frame_masks, frames_mask_size=d.time_mask,
-        max_frames_mask_fraction=d.max_frames_mask_fraction, p=d.spec_aug_prob)
+        max_frames_mask_fraction=MASKED_AT_MOST, p=d.spec_aug_prob)
 
 
 @contextmanager
@@ -53,7 +55,7 @@ class DeviceFeatures:
             found = list(found) if found.dim() == 3 else [found]
         lengths = torch.tensor([len(one) for one in found])
         features = torch.nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=LOG_EPSILON)
-        if self.config.spec_aug and epoch >= self.config.augment_from:
+        if self.config.spec_aug_prob > 0 and epoch >= self.config.augment_from:
             where = torch.stack([torch.arange(len(found)), torch.zeros_like(lengths), lengths], dim=1)
             with seeded(seed):
                 features = self.augment(features, supervision_segments=where)

@@ -20,7 +20,7 @@ from omni.files import write_json
 from omni.errors import UserError, cli
 
 from ..config import add_config_arguments, load_config
-from ..data.subsets import evaluation_sets
+from ..data.sets import evaluation_sets
 
 METHOD = "greedy_search"
 
@@ -98,7 +98,7 @@ def main() -> None:
         raise UserError("decode.device cuda: torch sees no GPU here")
 
     from . import scoring
-    from ..data.batches import Corpus
+    from ..data.corpus import Corpus
     from ..subnets.__main__ import load_subnet
 
     corpus = Corpus(args.data_dir, config.model.vocab_size)

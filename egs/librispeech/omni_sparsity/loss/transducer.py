@@ -34,27 +34,44 @@ def compute_loss(
     teacher: Optional[Lattice] = None, keep: bool = False,
 ) -> Losses:
     """
+    An utterance whose loss is not finite is left out, and the others are computed anew: its gradient is not finite
+    either, and a factor of zero does not take it out of a sum. Other batches pay nothing for that.
+
     Args:
         features: (B, T, 80) float32; lengths: (B,) int64 feature frames.
         symbols: token ids of each utterance, not empty, at most as many as it has encoder frames.
         step: passes so far; scales warm up with it.
         teacher: of the same batch; its prune ranges are taken, and `config.distill` times the distance to it is added.
-        keep: whether others are to learn from this pass: its lattice comes with the losses.
+        keep: whether others are to learn from this pass: its lattice comes with the losses, of all utterances.
     """
-    device = features.device
+    y = nn.utils.rnn.pad_sequence(
+        [torch.tensor(s, dtype=torch.int64) for s in symbols], batch_first=True, padding_value=model.decoder.blank_id
+    ).to(features.device)  # (B, U)
+    y_lens = torch.tensor([len(s) for s in symbols], dtype=torch.int64, device=features.device)
+    losses = _losses(model, features, lengths, y, y_lens, config, step, teacher, keep)
+    lattice, left, out = losses.lattice, list(range(len(symbols))), []
+    while losses.not_finite and torch.is_grad_enabled():
+        out += [left[position] for position in losses.not_finite]
+        left = [position for position in left if position not in out]
+        if not left:  # nothing is learnt from it, and no parameter gets a gradient
+            losses = Losses(features.new_zeros((), requires_grad=True), 0.0, 0.0, 0.0, 0.0, 0.0, 0, [])
+            break
+        rows = torch.tensor(left, device=features.device)
+        losses = _losses(model, features[rows], lengths[rows], y[rows], y_lens[rows], config, step,
+                         teacher and teacher.rows(rows), keep=False)
+    losses.not_finite, losses.lattice = sorted(out) or losses.not_finite, lattice
+    return losses
+
+
+def _losses(
+    model: Transducer, features: Tensor, lengths: Tensor, y: Tensor, y_lens: Tensor, config: LossConfig, step: int,
+    teacher: Optional[Lattice], keep: bool,
+) -> Losses:
+    """As `compute_loss`, of y (B, U), padded with blank; where a loss is not finite, the gradient is not, either."""
+    device, blank = features.device, model.decoder.blank_id
     rnnt, _ = loss_backend(config.backend)
     encoder_out, encoder_lens = model.encoder(features, lengths)  # (B, T, D)
-    blank = model.decoder.blank_id
-    y = nn.utils.rnn.pad_sequence(
-        [torch.tensor(s, dtype=torch.int64) for s in symbols], batch_first=True, padding_value=blank
-    ).to(device)  # (B, U)
-    y_lens = torch.tensor([len(s) for s in symbols], dtype=torch.int64, device=device)
-    history = y
-    if config.context_noise > 0 and model.training:
-        # In decoding the predictor sees its own mistakes; without practice one wrong symbol derails what follows.
-        wrong = torch.rand(y.shape, device=device) < config.context_noise
-        history = torch.where(wrong, torch.randint_like(y, 1, model.decoder.vocab_size), y)
-    decoder_out = model.decoder(nn.functional.pad(history, (1, 0), value=blank))  # (B, U + 1, D)
+    decoder_out = model.decoder(nn.functional.pad(y, (1, 0), value=blank))  # (B, U + 1, D)
 
     boundary = torch.zeros(y.size(0), 4, dtype=torch.int64, device=device)
     boundary[:, 2], boundary[:, 3] = y_lens, encoder_lens
@@ -68,7 +85,7 @@ def compute_loss(
             symbols=y,
             termination_symbol=blank,
             lm_only_scale=config.lm_scale,
-            am_only_scale=config.am_scale,
+            am_only_scale=0.0,
             boundary=boundary,
             rnnt_type=config.rnnt_type,
             reduction="none",
@@ -102,8 +119,8 @@ def compute_loss(
 
         distill = torch.zeros_like(pruned)
         if teacher is not None:
-            own = ctc_logits if config.distill_ctc else None
-            distill = distillation(teacher, logits, own, encoder_lens, config)
+            own = ctc_logits if config.ctc_scale > 0 else None
+            distill = distillation(teacher, logits, own, encoder_lens)
 
     finite = torch.isfinite(simple) & torch.isfinite(pruned) & torch.isfinite(ctc) & torch.isfinite(distill)
     simple, pruned, ctc, distill = (

@@ -1,12 +1,14 @@
-"""torchaudio's Emformer (Shi et al. 2021), without the rest of torchaudio, and with its attention mask kept."""
+"""torchaudio's Emformer (Shi et al. 2021), without the rest of torchaudio, and with an attention mask of its own."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 
@@ -34,16 +36,40 @@ def emformer_module() -> ModuleType:
     return sys.modules[name]
 
 
+def attention_mask(frames: int, segment: int, left: int, right: int, device: torch.device) -> Tensor:
+    """True where a frame must not look, for rows and columns [right contexts of all segments, frames].
+
+    A segment and its right context see each other and `left` frames before the segment.
+
+    Args:
+        frames: without right contexts; all lengths are in encoder frames.
+    """
+    segments = (frames + segment - 1) // segment
+    of_right = torch.arange(segments, device=device).repeat_interleave(right)
+    frame = torch.arange(frames, device=device)
+    row = torch.cat([of_right, torch.div(frame, segment, rounding_mode="floor")])[:, None]  # segment of each row
+    begin, end = row * segment - left, (row + 1) * segment
+    return torch.cat([of_right[None, :] != row, (frame[None, :] < begin) | (frame[None, :] >= end)], dim=1)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_mask(frames: int, segment: int, left: int, right: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # what is kept here outlives an inference mode outside
+        return attention_mask(frames, segment, left, right, device)
+
+
 class Emformer(emformer_module().Emformer):
-    """The attention mask, which is made segment by segment, is kept for each length that comes by."""
+    """With an attention mask that is made at once, not segment by segment, and kept for each length that comes by."""
 
     def _gen_attention_mask(self, input: Tensor) -> Tensor:
         """(T, B, D) -> the bool mask of T frames and their right contexts."""
-        key = (input.size(0), input.device)
-        if not hasattr(self, "_masks"):
-            self._masks = {}
-        if key not in self._masks:
-            if len(self._masks) >= 256:
-                self._masks.clear()
-            self._masks[key] = super()._gen_attention_mask(input)
-        return self._masks[key]
+        if torch.jit.is_scripting():
+            return attention_mask(
+                input.size(0), self.segment_length, self.left_context_length, self.right_context_length, input.device)
+        else:
+            return self._mask_of(input)
+
+    @torch.jit.unused
+    def _mask_of(self, input: Tensor) -> Tensor:
+        return _kept_mask(
+            input.size(0), self.segment_length, self.left_context_length, self.right_context_length, input.device)

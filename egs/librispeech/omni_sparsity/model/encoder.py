@@ -58,15 +58,13 @@ class StreamingEncoder(nn.Module):
             activation=config.activation,
             left_context_length=config.left_context_length,
             right_context_length=config.right_context_length,
-            max_memory_size=config.max_memory_size,
             weight_init_scale_strategy="depthwise",
-            tanh_on_mem=config.max_memory_size > 0,
         )
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """
         Args:
-            x: (B, T, 80) log-mel frames at 100 Hz; anything may stand behind an utterance's end.
+            x: (B, T, 80) log-mel frames at 100 Hz; any finite numbers may stand behind an utterance's end.
             lengths: (B,) int64, feature frames of each.
 
         Returns:

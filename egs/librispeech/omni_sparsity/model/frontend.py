@@ -10,20 +10,23 @@ from torch import Tensor, nn
 from ..config import Model as ModelConfig
 
 
+FEATURE_MEAN, FEATURE_STD = -6.0, 4.0  # log-mel energies of speech in [-1, 1] lie about there
+KERNEL = 3  # frames of 25 Hz that a convolution sees: its own and those before
+
+
 class Frontend(nn.Module):
     """(B, T, 80) at 100 Hz -> (B, T // 4, D) at 25 Hz. An output frame sees its own 40 ms and what is before."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.stack = config.stack
-        self.mean, self.std = config.feature_mean, config.feature_std
-        self.context = config.conv_kernel - 1
+        self.mean, self.std, self.context = FEATURE_MEAN, FEATURE_STD, KERNEL - 1
         self.projection = nn.Linear(config.feature_dim, config.projection_dim)
         self.stacked = nn.Linear(config.projection_dim * config.stack, config.encoder_dim)
         # Linear layers over neighbouring frames: the frames come as (B, T, D), and 8x1 blocks of a matrix are what
         # sparse kernels run.
         self.convs = nn.ModuleList(
-            nn.Linear(config.encoder_dim * config.conv_kernel, config.encoder_dim) for _ in range(config.conv_layers)
+            nn.Linear(config.encoder_dim * KERNEL, config.encoder_dim) for _ in range(config.conv_layers)
         )
         self.norm = nn.LayerNorm(config.encoder_dim)
         self.dropout = nn.Dropout(config.dropout)
@@ -39,7 +42,7 @@ class Frontend(nn.Module):
 
         Returns:
             (B, T // 4, D); lengths at 25 Hz; the cache for the next chunk, for each convolution the last
-            `conv_kernel - 1` inputs, (B, conv_kernel - 1, D).
+            two inputs, (B, 2, D).
         """
         x = self.projection((x - self.mean) / self.std)
         frames = x.size(1) // self.stack

@@ -54,14 +54,16 @@ def synthetic_batches(config: Config, count: int) -> Iterator[Tuple]:
 
 def corpus_batches(config: Config, data_dir: Path, count: int, processes) -> Iterator[Tuple]:
     """Batches of the second epoch: with augmentation and utterances of any length."""
-    from egs.librispeech.omni_sparsity.data import batches as data
+    from egs.librispeech.omni_sparsity.data.batches import train_loader, unpack_batch
+    from egs.librispeech.omni_sparsity.data.corpus import Corpus
+    from egs.librispeech.omni_sparsity.data.epochs import epoch_cuts, usable
 
-    corpus = data.Corpus(data_dir, config.model.vocab_size)
-    cuts = data.epoch_cuts(data.usable(corpus.train_cuts(), corpus, config), config, 2)
+    corpus = Corpus(data_dir, config.model.vocab_size)
+    cuts = epoch_cuts(usable(corpus.train_cuts(), corpus, config), config, 2)
     config.data.num_workers = 0  # a worker would take time from the steps
-    loader = data.train_loader(cuts, corpus.noise_cuts(), config, 2, 0, processes)
+    loader = train_loader(cuts, corpus.noise_cuts(), config, 2, 0, processes)
     for batch in itertools.islice(itertools.cycle(loader), count):
-        yield data.unpack_batch(batch, corpus, processes.device)
+        yield unpack_batch(batch, corpus, processes.device)
 
 
 class Bench:

@@ -64,10 +64,12 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Dict[str,
         there = ", ".join(p.name for p in sorted(path.parent.glob("*.pt"))) or "none; stage 3 makes them"
         raise UserError(f"{path}: no such checkpoint; there are {there}")
     try:
-        return torch.load(path, map_location=device)
-    except Exception as error:
-        raise UserError(f"{path}: not a whole checkpoint ({error}); take another, or remove it to go on from the one "
-                        "before") from None
+        content = omni.load_pt(path, device)
+    except ValueError as error:
+        raise UserError(f"{error}; take another, or remove it to go on from the one before") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a checkpoint, but a {type(content).__name__}; take another, or remove it")
+    return content
 
 
 def newest_checkpoint(exp_dir: Path) -> Optional[Path]:

@@ -13,13 +13,15 @@ from tqdm import tqdm
 from . import checkpoint as ckpt
 from ..loss.backend import why
 from ..config import Config
-from ..data.batches import Corpus, epoch_cuts, evaluation_loader, train_loader, unpack_batch, usable
+from ..data.batches import evaluation_loader, train_loader, unpack_batch
+from ..data.corpus import Corpus
+from ..data.epochs import epoch_cuts, require_steps, usable
 from .distributed import Processes
 from ..data.features import DeviceFeatures
 from .learner import Learner
 from ..loss.transducer import compute_loss
 from .meter import Meter
-from ..data.subsets import evaluation_sets
+from ..data.sets import evaluation_sets
 from ..recorded import record
 from omni.errors import UserError
 
@@ -48,6 +50,7 @@ class Trainer(Learner):
         _log_to(self.exp_dir / "log" / "train.log", self.processes)
         self._resume(start_epoch, start_batch)
         cuts = usable(self.corpus.train_cuts(), self.corpus, self.config)
+        require_steps(cuts, self.config, self.processes)
         self.noise = self.corpus.noise_cuts()
         epochs = range(1, self.config.train.num_epochs + 1)
         self.durations = [sum(cut.duration for cut in epoch_cuts(cuts, self.config, epoch)) for epoch in epochs]
