@@ -99,7 +99,7 @@ def test_an_epoch_of_fewer_batches_than_processes_is_refused(corpus, config):
 
 
 def test_counting_is_exact_and_cheap(corpus, config, monkeypatch):
-    """Wherever it is refused there is no step, wherever it is not there is one; and many batches are not gone through."""
+    """Refused exactly where there is no step; and where there are many batches, they are not gone through."""
     from egs.librispeech.omni_sparsity.data import epochs
 
     config.train.num_epochs = 1

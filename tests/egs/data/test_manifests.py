@@ -49,7 +49,7 @@ FAULTS = {  # how the second cut is changed -> what is said of it
     "40 bins": (lambda cut: cut["features"].update(num_features=40), "its features have 40 bins; want 80"),
     "shift": (lambda cut: cut["features"].update(frame_shift=0.0125), r"frames are 0\.0125 s apart; want 0\.01 s"),
     "none": (lambda cut: cut.pop("features"), "has no features; stage 1 computes them"),
-    "gone": (lambda cut: cut["features"].update(storage_path="no/where.lca"), "its features no/where.lca are not there"),
+    "gone": (lambda cut: cut["features"].update(storage_path="no/where.lca"), "features no/where.lca are not there"),
     "0 s": (lambda cut: cut.update(duration=0.0), r"its duration is 0\.0 s; want more than 0"),
     "nan": (lambda cut: cut.update(duration=float("nan")), "its duration is nan s"),
     "longer": (lambda cut: cut.update(duration=99.0), r"its features are of 0 to [\d.]+ s, it is of 0 to 99 s"),

@@ -151,7 +151,7 @@ def test_without_gradients_nothing_is_computed_anew(model, backend, monkeypatch)
 
 
 def test_students_of_a_batch_that_is_not_finite(model, backend):
-    """The teacher's lattice is of the whole batch; where the student has no loss, or its teacher had none, it learns not."""
+    """The teacher's lattice is of the whole batch; an utterance without a loss of either of them is left out."""
     config = LossConfig(backend=backend, distill=0.5)
     features = LONG.clone()
     features[1, 5] = float("nan")

@@ -88,7 +88,7 @@ def test_the_emformer_is_torchaudios():
 
 @torch.no_grad()
 def test_scripted_it_computes_the_same():
-    """For whole utterances of any length and for streams, after a way through a file; up to rounding: torch 1.13 fuses."""
+    """Whole utterances and streams, after a way through a file; up to rounding: torch 1.13 fuses."""
     close = functools.partial(torch.allclose, atol=1e-5)
     encoder = make()
     encoder(*features(33))  # a mask is kept

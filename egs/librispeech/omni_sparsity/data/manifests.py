@@ -117,8 +117,8 @@ def _text_fault(cut: Cut) -> str:
         return f"has {len(cut.supervisions)} supervisions; want one"
     said = cut.supervisions[0]
     if not -TOLERANCE <= said.start < FRAME_SHIFT or said.end > cut.duration + TOLERANCE:
-        return (f"its supervision is of {said.start:g} to {said.end:g} s of {cut.duration:g} s; want it to begin with the "
-                "cut (lhotse: trim_to_supervisions)")
+        return (f"its supervision is of {said.start:g} to {said.end:g} s of {cut.duration:g} s; want it to begin "
+                "with the cut (lhotse: trim_to_supervisions)")
     text = said.text
     if not isinstance(text, str):
         return f"its text is {json.dumps(text)}; want words"

@@ -1,7 +1,8 @@
 """In-place distillation: a sub-network also learns what the largest network says of the same batch.
 
 On the pruned lattice, whose ranges the teacher chose, so both speak of the same nodes and no B x T x U x V tensor is
-made; and on the CTC head, where it is trained. The teacher is detached (Yu et al. 2019, universally slimmable networks).
+made; and on the CTC head, where it is trained. The teacher is detached (Yu et al. 2019, universally slimmable
+networks).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from torch import Tensor
 
 @dataclass
 class Lattice:
-    """What a network said of a batch, detached: ranges (B, T, R), logits (B, T, R, V), CTC logits (B, T, V), and how often
-    its paths go through each node, (B, T, R), 0 outside an utterance (see `occupation`)."""
+    """What a network said of a batch, detached: ranges (B, T, R), logits (B, T, R, V), CTC logits (B, T, V), and how
+    often its paths go through each node, (B, T, R), 0 outside an utterance (see `occupation`)."""
 
     ranges: Tensor
     logits: Tensor
@@ -32,7 +33,7 @@ def occupation(px_grad: Tensor, py_grad: Tensor, ranges: Tensor) -> Tensor:
     """How often paths go through each node of the pruned lattice, by the smoothed loss: (B, T, R).
 
     Args:
-        px_grad: (B, S, T or T + 1), py_grad: (B, S + 1, T): occupations of the edges, as rnnt_loss_smoothed returns them.
+        px_grad: (B, S, T or T + 1), py_grad: (B, S + 1, T): occupations of the edges, of rnnt_loss_smoothed.
         ranges: (B, T, R), of get_rnnt_prune_ranges.
     """
     leaving = py_grad.clone()
@@ -41,9 +42,9 @@ def occupation(px_grad: Tensor, py_grad: Tensor, ranges: Tensor) -> Tensor:
 
 
 def divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """KL of distributions over the last dimension, given as logits: (..., V), (..., V) -> (...), gradient for the student.
+    """KL of distributions over the last dimension, given as logits: (..., V), (..., V) -> (...).
 
-    sum p log(p / q) of p = softmax(teacher) and q = softmax(student).
+    sum p log(p / q) of p = softmax(teacher) and q = softmax(student); the gradient is the student's alone.
     """
     log_p, log_q = teacher.log_softmax(dim=-1).detach(), student.log_softmax(dim=-1)
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)

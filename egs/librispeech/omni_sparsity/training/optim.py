@@ -34,10 +34,10 @@ def make_optimizer(
     ]
     if taken:
         groups.append({"params": [p for p in parameters if id(p) in taken], "orthogonal": True})
-    # One kernel for all parameters, where torch has it (AdamW: from 2.0 on).
-    fused = {"fused": True} if parameters[0].is_cuda and torch.__version__ >= "2" else {}
+    # One kernel for all parameters, where torch has it (AdamW: from 2.0 on); elsewhere one call for each operation.
+    together = {"fused" if parameters[0].is_cuda and torch.__version__ >= "2" else "foreach": True}
     return Muon(groups, config.sparse_momentum, lr=config.base_lr, betas=tuple(config.betas), eps=1e-8,
-                weight_decay=config.weight_decay, **fused)
+                weight_decay=config.weight_decay, **together)
 
 
 class Muon(torch.optim.AdamW):
