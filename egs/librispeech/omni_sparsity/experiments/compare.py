@@ -68,7 +68,7 @@ def table(found: Found) -> List[Row]:
             "wer_by_seed": [by_seed[seed].row["wer"] for seed in seeds],
             "passes": round(passes, 1), "passes_ratio": round(passes / np.mean(dense), 4) if dense else None,
             "train_seconds": round(float(np.mean([by_seed[seed].row["train_seconds"] for seed in seeds])), 1),
-            "size_bytes": by_seed[seeds[0]].row["size_bytes"],
+            "size_bytes": by_seed[seeds[0]].row["bytes"],
             "rel_diff_vs_pruned": None, "rel_diff_ci95": None,
         }
         alone = "pruned" if sparsity else "dense"
