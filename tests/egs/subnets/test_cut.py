@@ -65,7 +65,7 @@ def test_each_is_what_pruning_alone_gives_and_checkpoints_are_loaded_once(supern
     calls = []
     load = cut.load_averaged
     monkeypatch.setattr(cut, "load_averaged", lambda *a: calls.append(a) or load(*a))
-    supernet.stage4(0.0, 0.5, 0.9)
+    supernet.stage4(0.9, 0.5, 0.0)  # each is cut from the whole network, not from what the one before left
     assert len(calls) == 1
     for sparsity in (0.0, 0.5, 0.9):
         cutter = cut.Cutter(supernet.config, supernet.path,

@@ -14,6 +14,7 @@ import torch
 import omni
 from omni.errors import UserError
 from omni.files import atomic
+from omni.loading import load_pt
 
 from ...config import Model
 from ...model.transducer import Transducer, shipped
@@ -57,7 +58,7 @@ def _content(path: Path, data: bytes) -> tuple[Dict[str, Any], Dict[str, torch.T
         damaged = zipfile.ZipFile(io.BytesIO(data)).testzip()  # torch reads past a wrong checksum
         if damaged:
             raise ValueError(f"its part {damaged} is damaged")
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        content = load_pt(path)  # not torch.load(weights_only=True): torch 1.13's refuses numbers with a fraction
         whole = isinstance(content, dict) and set(content) == {"config", "weights"}
         if not whole or not isinstance(content["config"], dict):
             raise ValueError("want config and weights")
