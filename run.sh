@@ -14,6 +14,8 @@ loss=
 num_epochs=
 max_duration=
 sparsities="0 0.5 0.7 0.8 0.9"
+specs=
+decoding_method=greedy_search
 nj=$(nproc 2>/dev/null || echo 2)
 world_size=1
 num_nodes=1
@@ -46,8 +48,8 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   1 features   80-bin fbank, speed perturbation, noise             1.5
   2 lang       sentencepiece BPE                                   0
   3 train      the supernet, pruned RNN-T loss                     22 to 44 or more
-  4 subnets    averaged checkpoint, one sub-network a sparsity     0.2
-  5 decode     every dev and test set x sparsity                   1
+  4 subnets    averaged checkpoint, sub-networks cut out of it     0.2
+  5 decode     every dev and test set x sub-network                1
   6 report     results.json RESULTS.md pareto.png report.html      0.1
 
   --stage N --stop-stage N   first and last stage                  (0 6)
@@ -61,7 +63,9 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   --loss auto|k2|native      k2's loss, or the same in PyTorch     (auto: k2 where it is)
   --num-epochs N             epochs                                (configuration)
   --max-duration S           seconds of audio in a batch           (configuration)
-  --sparsities "S S ..."     shares of zeros, 0 to below 1         (0 0.5 0.7 0.8 0.9)
+  --sparsities "S S ..."     shares of zeros to add, 0 to below 1  (0 0.5 0.7 0.8 0.9)
+  --specs "FILE ..."         more sub-networks to add, as spec files (omni.save_spec)
+  --decoding-method M        search of stage 5, as icefall names it  (greedy_search)
   --nj N --world-size N      processes for data; for training      (cores; 1)
   --num-nodes N --node-rank R --master HOST:PORT
                              stage 3 on N machines that share the
@@ -94,8 +98,8 @@ while [ $# -gt 0 ]; do
     --help | -h) help; exit 0 ;;
     --set) [ $# -ge 2 ] || fail "--set wants section.name=value"; set_args+=(--set "$2"); shift 2 ;;
     --stage | --stop-stage | --corpus | --download-dir | --data-dir | --exp-dir | --config | --loss | --num-epochs | \
-      --max-duration | --sparsities | --nj | --world-size | --seed | --mini-scale | --skip-bad | --full-libri | \
-      --fbank | --stack | --python | --num-nodes | --node-rank | --master)
+      --max-duration | --sparsities | --specs | --decoding-method | --nj | --world-size | --seed | --mini-scale | \
+      --skip-bad | --full-libri | --fbank | --stack | --python | --num-nodes | --node-rank | --master)
       [ $# -ge 2 ] || fail "$1 wants a value (./run.sh --help)"
       name=${1#--}
       printf -v "${name//-/_}" %s "$2"
@@ -132,6 +136,12 @@ esac
 : "${download_dir:=download/$corpus}" "${data_dir:=data/$corpus}" "${exp_dir:=exp/$corpus}"
 : "${config:=$recipe/conf/$default_config.yaml}"
 [ -f "$config" ] || fail "--config $config: no such file"
+read -ra spec_files <<<"$specs"
+for file in ${spec_files[@]+"${spec_files[@]}"}; do
+  [ -f "$file" ] || fail "--specs $file: no such file"
+done
+methods=$(cd "$recipe/decoding/methods" && echo [a-z]*.py)
+[[ " $methods " = *" $decoding_method.py "* ]] || fail "--decoding-method $decoding_method: want one of ${methods//.py/}"
 [ -z "$loss" ] || set_args+=(--set "loss.backend=$loss")
 [ -z "$num_epochs" ] || { whole --num-epochs "$num_epochs"; set_args+=(--set "train.num_epochs=$num_epochs"); }
 [ -z "$max_duration" ] || set_args+=(--set "data.max_duration=$max_duration")
@@ -235,12 +245,14 @@ fi
 
 if wanted 4; then
   log "stage 4: subnets"
-  run 4 "$python" -m "$recipe_module.subnets" "${settings[@]}" --exp-dir "$exp_dir" --sparsities "$sparsities"
+  run 4 "$python" -m "$recipe_module.subnets" "${settings[@]}" --exp-dir "$exp_dir" --sparsities "$sparsities" \
+    --specs ${spec_files[@]+"${spec_files[@]}"}
 fi
 
 if wanted 5; then
   log "stage 5: decode"
-  run 5 "$python" -m "$recipe_module.decoding" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir"
+  run 5 "$python" -m "$recipe_module.decoding" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir" \
+    --decoding-method "$decoding_method"
 fi
 
 if wanted 6; then

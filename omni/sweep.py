@@ -57,9 +57,9 @@ def row_of(checkpoint: Mapping[str, Any], net: omni.Supernet, sparsity: float, n
     buffer = io.BytesIO()
     torch.save(omni.pack(net), buffer)
     return {
-        "system": "omni", "sparsity": sparsity, "measured_sparsity": round(report.sparsity, 6),
-        "spec": f"subnets/{name}.json", "params_total": report.total.size, "params_nonzero": report.total.nonzero,
-        "size_bytes": buffer.tell(), "train_passes": checkpoint["batch_idx_train"],
+        "name": name, "system": "omni", "origin": "uniform", "sparsity": sparsity, 
+        "measured_sparsity": round(report.sparsity, 6), "spec": f"subnets/{name}.json", "file": f"{name}/epoch-{EPOCH}.pt",
+        "bytes": buffer.tell(), "params_total": report.total.size, "params_nonzero": report.total.nonzero, "train_passes": checkpoint["batch_idx_train"],
         "train_seconds": round(checkpoint[bake.KEY]["seconds"], 1),
     }
 
@@ -89,22 +89,22 @@ def decode(script: Path, folder: Path, arguments: List[str]) -> None:
         raise ValueError(f"{' '.join(command)} failed; what it said is above")
 
 
-def gather(folder: Path, out: Path, sparsity: float, sets: List[str]) -> int:
-    """Copies recogs, errs and wer-summary of each set to OUT/<method>/, with the sparsity in their names; -> how many
+def gather(folder: Path, out: Path, sparsity: float, name: str, sets: List[str]) -> int:
+    """Copies recogs, errs and wer-summary of each set to OUT/<method>/, with the sub-network's name in theirs; -> how many
     sets were found."""
     count = 0
-    for name in sets:
-        for recogs in sorted(folder.rglob(f"recogs-{name}[-_]*.txt")):
+    for test_set in sets:
+        for recogs in sorted(folder.rglob(f"recogs-{test_set}[-_]*.txt")):
             count += 1
             method = "-".join(recogs.relative_to(folder).parent.parts)  # streaming_decode.py: streaming/greedy_search
-            rest = recogs.stem[len(f"recogs-{name}-"):]
-            suffix = f"{rest}-sparsity-{sparsity:g}"
+            rest = recogs.stem[len(f"recogs-{test_set}-"):]
+            suffix = f"{rest}-{name}"
             (out / method).mkdir(parents=True, exist_ok=True)
             for kind in ("recogs", "errs", "wer-summary"):
-                for source in recogs.parent.glob(f"{kind}[-_]{name}[-_]{glob.escape(rest)}.txt"):
-                    shutil.copyfile(source, out / method / f"{kind}-{name}-{suffix}.txt")
-            write_json(out / method / f"decode-{name}-{suffix}.json", {
-                "sparsity": sparsity, "test_set": name, "method": method, "suffix": suffix, "rtf": None,
+                for source in recogs.parent.glob(f"{kind}[-_]{test_set}[-_]{glob.escape(rest)}.txt"):
+                    shutil.copyfile(source, out / method / f"{kind}-{test_set}-{suffix}.txt")
+            write_json(out / method / f"decode-{test_set}-{suffix}.json", {
+                "name": name, "sparsity": sparsity, "test_set": test_set, "method": method, "suffix": suffix, "rtf": None,
                 "loss_backend": "the recipe's",
             })
     return count
@@ -135,7 +135,7 @@ def sweep(
             bake.save(folder / f"epoch-{EPOCH}.pt", {"model": net.model.state_dict()})
             decode(script, folder, arguments)
             write_json(folder / "made.json", made)
-        if not gather(folder, out, sparsity, sets):
+        if not gather(folder, out, sparsity, name, sets):
             raise ValueError(f"{folder}: {script} left no recogs-<set>-*.txt there for {', '.join(sets)}; "
                              "name its sets with --sets")
     write_json(out / "subnets" / "subnets.json", rows)

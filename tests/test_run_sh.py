@@ -60,7 +60,7 @@ def test_all_stages_write_what_they_promise(toy):
         assert abs(row["measured_sparsity"] - row["sparsity"]) < 0.005
         assert row["loss_backend"] == loss_backend("auto")[1] and row["train_passes"] > 0 and row["system"] == "omni"
         assert (toy / "exp" / row["spec"]).is_file()
-    sizes = [row["size_bytes"] for row in rows]
+    sizes = [row["bytes"] for row in rows]
     assert sizes == sorted(sizes, reverse=True)
     for name in ("RESULTS.md", "pareto.png", "report.html", "log/stage0.log", "log/train.log", "config.yaml"):
         assert (toy / "exp" / name).stat().st_size > 100

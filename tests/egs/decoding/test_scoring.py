@@ -181,3 +181,13 @@ def test_wrong_calls_are_refused(tmp_path, results):
     with pytest.raises(ValueError):
         scoring.save_results(tmp_path, "test-clean", "x", results)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_counts_of_each_utterance_are_kept_as_text(tmp_path):
+    score = scoring.save_results(tmp_path / "greedy_search", "test-clean", "x", RESULTS)
+    assert score.by_utterance() == "0,0,1 0,1,0 2,0,0 0,0,0"  # in the order of the ids
+    assert scoring.total(score.utterances) == score
+    results = scoring.read_recogs(tmp_path / "greedy_search/recogs-test-clean-x.txt")
+    assert scoring.counted(score.by_utterance(), results) == list(score.utterances)
+    for other in ("0,0,1 0,1,0 2,0,0", "0,0,0 0,1,0 2,0,0 0,0,0", "0,0,1 0,1,0 2,0,0 0,0,1", "0,0,1 0,1,0 1,0,0 0,0,0"):
+        assert scoring.counted(other, results) is None

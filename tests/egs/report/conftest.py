@@ -38,13 +38,14 @@ def fabricate(
     (exp_dir / "subnets").mkdir(parents=True, exist_ok=True)
     rows = [
         {
+            "name": f"sparsity-{sparsity:g}",
             "sparsity": sparsity,
             "measured_sparsity": round(sparsity * 0.998, 4),
             "spec": f"subnets/sparsity-{sparsity:g}.json",
             "file": f"subnets/sparsity-{sparsity:g}.pt",
             "params_total": 1_234_567,
             "params_nonzero": 134_567 + round(1_100_000 * (1 - sparsity)),
-            "size_bytes": 540_000 + round(4_400_000 * (1 - sparsity)),
+            "bytes": 540_000 + round(4_400_000 * (1 - sparsity)),
             "train_passes": 6000,
             "train_seconds": 612.5,
             "checkpoint": "5eed",
@@ -72,11 +73,14 @@ def write_decoding(
     method: str = "greedy_search",
     prefix: str = "epoch-30-avg-5",
     checkpoint: str = "5eed",
+    name: str = "",
 ) -> None:
-    """The four files of stage 5 for one test set at one sparsity."""
-    suffix = f"{prefix}-sparsity-{sparsity:g}"
-    scoring.save_results(exp_dir / method, test_set, suffix, results)
+    """The four files of stage 5 for one test set and one sub-network, a uniform one where `name` is not given."""
+    name = name or f"sparsity-{sparsity:g}"
+    suffix = f"{prefix}-{name}"
+    score = scoring.save_results(exp_dir / method, test_set, suffix, results)
     record = {
+        "name": name,
         "sparsity": sparsity,
         "test_set": test_set,
         "method": method,
@@ -86,6 +90,7 @@ def write_decoding(
         "audio_seconds": 1200.0,
         "decode_seconds": 15.0,
         "checkpoint": checkpoint,
+        "errors": score.by_utterance(),
     }
     (exp_dir / method / f"decode-{test_set}-{suffix}.json").write_text(json.dumps(record))
 

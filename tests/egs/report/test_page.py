@@ -1,12 +1,13 @@
 """report.html stands alone, escapes what it shows, and tells errors without colour."""
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from egs.librispeech.omni_sparsity.report import audio, page, results, worst
+from egs.librispeech.omni_sparsity.report import audio, page, results, table, worst
 
 _VOID = {"meta", "input", "br"}
 
@@ -56,7 +57,7 @@ def _page(experiment, commands=("./run.sh",)):
 
 def test_needs_no_other_file(standard):
     html, checker, _ = standard
-    assert all(address.startswith(("data:audio/", "#")) for address in checker.addresses)
+    assert all(address.startswith(("data:audio/", "data:text/csv;", "#")) for address in checker.addresses)
     assert not re.search(r"https?://|@import|url\((?!#)|<link|<iframe", html)
     assert len(checker.ids) == len(set(checker.ids))
     assert len(html) < 10_000_000
@@ -65,14 +66,38 @@ def test_needs_no_other_file(standard):
 def test_holds_picture_tables_and_command(standard, whole):
     html, checker, _ = standard
     tags = [tag for tag, _ in checker.tags]
-    assert tags.count("svg") == 2 and tags.count("table") == 2
+    assert tags.count("svg") == 2 and tags.count("table") == 3
     text = " ".join("".join(checker.text).split())
     assert "Number of model parameters: 1234567, i.e., 1.23 M" in text
     assert "./run.sh --set 'a<b'" in text
     row = results.collect(whole[0])[2].row
     assert row["test_set"] == "test-clean" and row["sparsity"] == 0.0
     low, high = row["ci95"]
-    assert f"<td>{row['wer']:.2f} <small>{low:.2f}\N{EN DASH}{high:.2f}</small></td>" in html
+    assert f">{row['wer']:.2f} <small>{low:.2f}\N{EN DASH}{high:.2f}</small></td>" in html
+
+
+def test_the_script_has_what_it_works_with(standard, whole):
+    """Values to sort by and hide by, rows to compare, the CSV."""
+    html, checker, _ = standard
+    rows = [entry.row for entry in results.collect(whole[0])]
+    boxes = [of["value"] for tag, of in checker.tags if tag == "input" and of.get("class") == "set"]
+    assert boxes == ["dev-clean", "dev-other", "test-clean", "test-other"]
+    cells = [of for tag, of in checker.tags if tag == "td" and "data-set" in of]
+    assert sorted((of["data-set"], float(of["data-value"])) for of in cells) == sorted(
+        (row["test_set"], row["wer"]) for row in rows)
+    assert all("insertions" in of["title"] for of in cells)
+    data = json.loads(re.search(r'id="rows">(.*?)</script>', html).group(1))
+    assert [(row["name"], row["test_set"], row["wer"]) for row in data] == [
+        (row["name"], row["test_set"], row["wer"]) for row in rows]
+    link = next(of for tag, of in checker.tags if tag == "a")
+    assert base64.b64decode(link["href"].split(",")[1]).decode() == table.comma_separated(rows)
+    assert link["download"] == "mini.csv"
+
+
+def test_differences_to_the_dense_model_are_shown(standard, whole):
+    rows = {(e.row["name"], e.row["test_set"]): e.row for e in results.collect(whole[0])}
+    change = 100 * (rows["sparsity-0.9", "test-clean"]["wer"] / rows["sparsity-0", "test-clean"]["wer"] - 1)
+    assert change > 1 and f"<small>+{change:.0f}%</small></td>" in standard[0]
 
 
 def test_every_case_has_its_sound_once(standard):
@@ -113,7 +138,7 @@ def test_errors_are_told_by_signs_as_well_as_by_colour(tmp_path, make):
 
 def test_drop_down_offers_each_sparsity_and_ranks_belong_to_it(standard):
     _, checker, cases = standard
-    options = [attributes["value"] for tag, attributes in checker.tags if tag == "option"]
+    options = [attributes["value"] for tag, attributes in checker.tags if tag == "option"]  # page.js makes the others
     assert options == ["0", "1", "2", "3", "4"]
     shown = [attributes for tag, attributes in checker.tags if tag == "li"]
     assert shown == [

@@ -29,7 +29,7 @@ def test_svg_names_axes_sets_and_sparsities(rows):
     found = re.findall(r"<text[^>]*>([^<]*)</text>", text)
     assert {"size of the model&#x27;s file, MB", "size of the model's file, MB"} & set(found)
     assert {"test-clean", "test-other", "0.9", "0.8", "0.7", "0.5"} <= set(found)
-    assert "numbers: sparsity; bands: 95% interval" in found
+    assert "above: sparsity; bands: 95% interval" in found
     assert any(label.startswith("word error rate, %") for label in found)
     assert "dev-clean" not in found
 
@@ -68,3 +68,35 @@ def test_one_sparsity_and_two_methods(rows):
     assert len(plot.png(one)) > 10_000
     two = plot.svg(one + [{**row, "method": "beam_search"} for row in one], wide=True)
     assert "test-clean, beam_search" in two and "test-clean, greedy_search" in two
+
+
+def test_labels_stand_above_the_axes_and_never_on_each_other(rows):
+    """So no line can run through one."""
+    more = [{**row, "name": f"own-{n}", "bytes": row["bytes"] + 1000 * n} for row in rows[::3] for n in range(4)]
+    figure = plot._draw([*rows, *more], 9.0, 5.4)
+    plot.FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) > 5 and all(box.y0 >= axes.bbox.y1 for box in boxes)
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
+
+
+def test_others_than_uniform_ones_are_open_marks_off_the_line(rows):
+    mine = [row for row in rows if row["test_set"] == "test-clean"]
+    own = [{**mine[2], "name": "0.6MB", "wer": 1.0, "ci95": [0.5, 1.5], "bytes": 600_000}]
+    lines = {line.get_gid(): line for line in plot._draw([*mine, *own], 9.0, 5.4).axes[0].lines if line.get_gid()}
+    assert set(lines) == {"set.0.line", "set.0.points"}
+    assert list(lines["set.0.points"].get_ydata()) == [1.0] and lines["set.0.points"].get_linestyle() == "None"
+    assert len(lines["set.0.line"].get_ydata()) == 5
+    text = plot.svg([*mine, *own], wide=True)
+    assert ">0.6MB</text>" in text and "name (open marks)" in text
+
+
+def test_points_of_the_svg_tell_what_they_are(rows):
+    text = plot.svg(rows, wide=True)
+    row = next(r for r in rows if (r["sparsity"], r["test_set"]) == (0.9, "test-other"))
+    told = re.findall("<title>([^<]*)</title>", text)
+    assert len(told) == 10
+    assert f"sparsity 0.9, test-other: {row['wer']:.2f} [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}] % at 0.98 MB" in told
+    assert set(re.findall('data-set="([^"]*)"', text)) == {"test-clean", "test-other"}

@@ -1,5 +1,8 @@
 """Tables to the letter."""
 
+import csv
+import io
+
 from egs.librispeech.omni_sparsity.report import results, table
 
 
@@ -26,21 +29,22 @@ Number of model parameters: 1234567, i.e., 1.23 M
 
 One trained model; every line below is a part of it, cut out without re-training. Word error rate in \
 percent, with the 95% interval of a bootstrap over utterances (10,000 resamples). Size: the file that would \
-ship, 1 MB = 1,000,000 bytes. Loss: k2 1.23.4.
+ship, 1 MB = 1,000,000 bytes. Real-time factor: seconds of work for a second of audio, the mean over the \
+sets. Loss: k2 1.23.4.
 
 ## WER on the test sets, greedy_search
 
-| sparsity | non-zero parameters | size, MB | test-clean | test-other |
-| ---: | ---: | ---: | ---: | ---: |
-| 0 | 1,234,567 | 4.94 | 0.00 [0.00, 0.00] | 25.00 [25.00, 25.00] |
-| 0.5 | 684,567 | 2.74 | 25.00 [25.00, 25.00] | 100.00 [100.00, 100.00] |
+| sub-network | sparsity | non-zero parameters | size, MB | real-time factor | test-clean | test-other |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| sparsity-0 | 0 | 1,234,567 | 4.94 | 0.013 | 0.00 [0.00, 0.00] | 25.00 [25.00, 25.00] |
+| sparsity-0.5 | 0.5 | 684,567 | 2.74 | 0.013 | 25.00 [25.00, 25.00] | 100.00 [100.00, 100.00] |
 
 ## WER on the dev sets, greedy_search
 
-| sparsity | non-zero parameters | size, MB | dev-clean |
-| ---: | ---: | ---: | ---: |
-| 0 | 1,234,567 | 4.94 | 0.00 [0.00, 0.00] |
-| 0.5 | 684,567 | 2.74 | 0.00 [0.00, 0.00] |
+| sub-network | sparsity | non-zero parameters | size, MB | real-time factor | dev-clean |
+| ---: | ---: | ---: | ---: | ---: | ---: |
+| sparsity-0 | 0 | 1,234,567 | 4.94 | 0.013 | 0.00 [0.00, 0.00] |
+| sparsity-0.5 | 0.5 | 684,567 | 2.74 | 0.013 | 0.00 [0.00, 0.00] |
 
 ![Word error rate against model size](pareto.png)
 
@@ -53,9 +57,9 @@ Beside this file: report.html, the worst utterances to read and hear; results.js
 
 PLAIN = """\
 WER on the test sets, greedy_search
-sparsity  non-zero parameters  size, MB            test-clean               test-other
-       0            1,234,567      4.94     0.00 [0.00, 0.00]     25.00 [25.00, 25.00]
-     0.5              684,567      2.74  25.00 [25.00, 25.00]  100.00 [100.00, 100.00]"""
+ sub-network  sparsity  non-zero parameters  size, MB  real-time factor            test-clean               test-other
+  sparsity-0         0            1,234,567      4.94             0.013     0.00 [0.00, 0.00]     25.00 [25.00, 25.00]
+sparsity-0.5       0.5              684,567      2.74             0.013  25.00 [25.00, 25.00]  100.00 [100.00, 100.00]"""
 
 
 def test_results_md_to_the_letter(tmp_path, make):
@@ -75,4 +79,25 @@ def test_each_method_has_its_tables(tmp_path, make):
         "WER on the test sets, greedy_search",
         "WER on the dev sets, greedy_search",
     ]
-    assert table.tables(rows)[0].header[3:] == ["test-clean"]
+    assert table.tables(rows)[0].header[5:] == ["test-clean"]
+
+
+def test_differences_are_to_the_dense_model_and_none_where_it_makes_no_error(tmp_path, make):
+    rows = _rows(tmp_path, make)
+    assert table.differences(rows) == {("sparsity-0.5", "test-other", "greedy_search"): 300.0}
+    assert table.differences([row for row in rows if row["sparsity"]]) == {}
+
+
+def test_every_row_and_key_as_csv(tmp_path, make):
+    rows = _rows(tmp_path, make)
+    lines = list(csv.DictReader(io.StringIO(table.comma_separated(rows))))
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows):
+        assert (line["name"], line["test_set"], line["wer"]) == (row["name"], row["test_set"], str(row["wer"]))
+        assert [line["ci95_low"], line["ci95_high"]] == [str(end) for end in row["ci95"]]
+    assert [line["wer_above_dense_percent"] for line in lines if line["test_set"] == "test-other"] == ["", "300.0"]
+
+
+def test_a_speed_that_nobody_measured_is_left_empty(tmp_path, make):
+    rows = [{**row, "rtf": None} for row in _rows(tmp_path, make)]
+    assert table.tables(rows)[0].body[0][4] == ""

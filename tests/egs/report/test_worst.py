@@ -37,7 +37,7 @@ def test_ten_for_each_sparsity_of_the_test_sets(tmp_path, make):
     for index in (3, 4):
         assert sorted(case.ranks[index] for case in cases if index in case.ranks) == list(range(1, 11))
     assert all(set(case.at) == {0, 1, 2, 3, 4} for case in cases)
-    assert worst.choices(decoded) == [(s, "greedy_search") for s in (0.0, 0.5, 0.7, 0.8, 0.9)]
+    assert worst.choices(decoded) == [(f"sparsity-{s:g}", "greedy_search") for s in (0.0, 0.5, 0.7, 0.8, 0.9)]
 
 
 def test_without_test_sets_the_dev_sets_serve(tmp_path, make):

@@ -164,7 +164,7 @@ def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_when_done(conf
     rows = json.loads((tmp_path / "exp/subnets/subnets.json").read_text())
     assert [row["sparsity"] for row in rows] == [0.0, 0.5]
     assert [row["measured_sparsity"] for row in rows] == pytest.approx([0.0, 0.5], abs=0.005)
-    assert rows[1]["size_bytes"] < rows[0]["size_bytes"] and rows[1]["params_nonzero"] < rows[0]["params_nonzero"]
+    assert rows[1]["bytes"] < rows[0]["bytes"] and rows[1]["params_nonzero"] < rows[0]["params_nonzero"]
     for row in rows:
         for test_set in ("dev-clean", "test-clean"):
             name = f"{test_set}-epoch-4-avg-2-sparsity-{row['sparsity']:g}"

@@ -187,7 +187,7 @@ def test_a_sweep_makes_a_report(trained, tmp_path):
         summary = out / f"sparsity-{row['sparsity']:g}" / "greedy_search"
         text = next(summary.glob(f"wer-summary-{row['test_set']}-*")).read_text()
         assert float(text.split()[-1]) == pytest.approx(row["wer"], abs=0.01)
-    assert rows[0]["size_bytes"] > rows[-1]["size_bytes"] and rows[0]["train_passes"] == 200
+    assert rows[0]["bytes"] > rows[-1]["bytes"] and rows[0]["train_passes"] == 200
     assert (out / "pareto.png").is_file() and (out / "report.html").is_file()
     stamp = (out / "sparsity-0.5" / "epoch-9999.pt").stat().st_mtime_ns
     call(*command)

@@ -2,10 +2,10 @@
 
 Usage:
     python -m egs.librispeech.omni_sparsity.decoding --config egs/librispeech/omni_sparsity/conf/mini.yaml \\
-        --data-dir data/mini --exp-dir exp/mini
+        --data-dir data/mini --exp-dir exp/mini [--decoding-method greedy_search]
 
-Writes icefall's files to <exp-dir>/greedy_search/: {recogs,errs,wer-summary}-<set>-<suffix>.txt with the sparsity in
-the suffix, and decode-<set>-<suffix>.json (speed, and which weights), which also says that the other three are whole.
+Writes icefall's files to <exp-dir>/<method>/: {recogs,errs,wer-summary}-<set>-<suffix>.txt with the sub-network's name
+in the suffix, and decode-<set>-<suffix>.json (speed, errors, which weights): where it is, the other three are whole.
 """
 
 from __future__ import annotations
@@ -14,52 +14,47 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Dict
+from typing import Callable
 
 from omni.files import write_json
 from omni.errors import UserError, cli
 
+from .. import registry
 from ..config import add_config_arguments, load_config
 from ..data.sets import evaluation_sets
-
-METHOD = "greedy_search"
-
-
-def read_subnets(exp_dir: Path) -> list[Dict]:
-    path = exp_dir / "subnets" / "subnets.json"
-    if not path.is_file():
-        raise UserError(f"{path}: not there; stage 4 makes it: ./run.sh --stage 4")
-    return json.loads(path.read_text(encoding="utf-8"))
+from ..subnets.index import read_index
+from ..subnets.subnet import Subnet
+from . import methods
 
 
-def is_whole(path: Path, row: Dict, blank_penalty: float) -> bool:
-    """Whether the decode-*.json at `path` is of the sub-network `row` and of this search."""
+def is_whole(path: Path, subnet: Subnet, blank_penalty: float) -> bool:
+    """Whether the decode-*.json at `path` is of this sub-network and of this search."""
     if not path.is_file():
         return False
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found.get("checkpoint") == row["checkpoint"] and found.get("blank_penalty") == blank_penalty
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return record.get("checkpoint") == subnet.checkpoint and record.get("blank_penalty") == blank_penalty
 
 
 def open_jobs(
-    exp_dir: Path, data_dir: Path, rows: list[Dict], blank_penalty: float
-) -> list[tuple[str, Dict, str, Path]]:
-    """(set, row of subnets.json, suffix, decode-*.json) of what is not decoded yet."""
-    jobs = []
-    for test_set in evaluation_sets(data_dir):
-        for row in rows:
-            suffix = f"epoch-{row['epoch']}-avg-{row['avg']}-sparsity-{row['sparsity']:g}"
-            stamp = exp_dir / METHOD / f"decode-{test_set}-{suffix}.json"
-            if not is_whole(stamp, row, blank_penalty):
-                jobs.append((test_set, row, suffix, stamp))
-    return jobs
+    out: Path, data_dir: Path, subnets: list[Subnet], blank_penalty: float
+) -> list[tuple[Subnet, str, Path]]:
+    """(sub-network, set, decode-*.json) of what is not decoded yet; those of one sub-network together."""
+    sets = evaluation_sets(data_dir)
+    jobs = [(subnet, test_set, out / f"decode-{test_set}-{subnet.decoded_as}.json")
+            for subnet in subnets for test_set in sets]
+    return [job for job in jobs if not is_whole(job[2], job[0], blank_penalty)]
 
 
-def decode_set(model, cuts, corpus, max_duration: float, blank_penalty: float, device) -> tuple[list, float]:
+def decode_set(
+    model, search: Callable, cuts, corpus, max_duration: float, blank_penalty: float, device
+) -> tuple[list, float]:
     """-> [(cut id, reference words, hypothesis words)], seconds in the model and the search."""
     import torch
 
     from ..data.batches import evaluation_loader
-    from .greedy import greedy_search
 
     results, seconds = [], 0.0
     for batch in evaluation_loader(cuts, max_duration):
@@ -67,7 +62,7 @@ def decode_set(model, cuts, corpus, max_duration: float, blank_penalty: float, d
         began = time.monotonic()
         with torch.no_grad():
             encoder_out, encoder_lens = model.encoder(batch["inputs"].to(device), lengths)
-            hypotheses = greedy_search(model, encoder_out, encoder_lens, blank_penalty)
+            hypotheses = search(model, encoder_out, encoder_lens, blank_penalty)
         seconds += time.monotonic() - began
         for cut, text, tokens in zip(batch["supervisions"]["cut"], batch["supervisions"]["text"], hypotheses):
             results.append((cut.id, text.split(), corpus.bpe.decode(tokens).split()))
@@ -80,14 +75,18 @@ def main() -> None:
     add_config_arguments(parser)
     parser.add_argument("--data-dir", type=Path, required=True, help="what stages 1 and 2 made")
     parser.add_argument("--exp-dir", type=Path, required=True, help="what stages 3 and 4 made")
+    parser.add_argument("--decoding-method", default="greedy_search", metavar="METHOD",
+                        help=f"{' | '.join(registry.names(methods))} (greedy_search)")
     parser.add_argument("--max-duration", type=float, default=0.0, help="seconds of a batch; 0: as configured")
     args = parser.parse_args()
     config = load_config(args.config, args.overrides)
-    rows = read_subnets(args.exp_dir)
-
-    jobs = open_jobs(args.exp_dir, args.data_dir, rows, config.decode.blank_penalty)
+    method, penalty = args.decoding_method, config.decode.blank_penalty
+    subnets = read_index(args.exp_dir)
+    out = args.exp_dir / method
+    registry.check(methods, method, "--decoding-method")
+    jobs = open_jobs(out, args.data_dir, subnets, penalty)
     if not jobs:
-        print(f"{args.exp_dir / METHOD}: {len(rows)} sparsities are decoded already")
+        print(f"{out}: {len(subnets)} sub-networks are decoded already")
         return
 
     import torch
@@ -99,25 +98,28 @@ def main() -> None:
 
     from . import scoring
     from ..data.corpus import Corpus
-    from ..subnets.__main__ import load_subnet
+    from ..subnets.formats import load_subnet
 
+    search = registry.load(methods, method, "--decoding-method").search
     corpus = Corpus(args.data_dir, config.model.vocab_size)
-    out = args.exp_dir / METHOD
+    corpus.check()
     bar = tqdm(jobs, disable=None, desc="decode", unit="set")
-    for test_set, row, suffix, stamp in bar:
-        model = load_subnet(args.exp_dir / row["file"]).to(device)
+    model, loaded = None, None
+    for subnet, test_set, stamp in bar:
+        if loaded is not subnet:
+            model, loaded = load_subnet(args.exp_dir / subnet.file, subnet.checkpoint).to(device), subnet
         cuts = corpus.cuts(test_set)
-        results, seconds = decode_set(model, cuts, corpus, args.max_duration or config.decode.max_duration,
-                                      config.decode.blank_penalty, device)
-        score = scoring.save_results(out, test_set, suffix, results)
+        results, seconds = decode_set(model, search, cuts, corpus, args.max_duration or config.decode.max_duration,
+                                      penalty, device)
+        score = scoring.save_results(out, test_set, subnet.decoded_as, results)
         audio = sum(cut.duration for cut in cuts)
         write_json(stamp, {
-            "sparsity": row["sparsity"], "test_set": test_set, "method": METHOD, "suffix": suffix,
-            "checkpoint": row["checkpoint"], "blank_penalty": config.decode.blank_penalty,
-            "loss_backend": row["loss_backend"], "device": config.decode.device, "audio_seconds": round(audio, 2),
-            "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6),
+            "name": subnet.name, "sparsity": subnet.sparsity, "test_set": test_set, "method": method,
+            "suffix": subnet.decoded_as, "checkpoint": subnet.checkpoint, "blank_penalty": penalty,
+            "loss_backend": subnet.loss_backend, "device": config.decode.device, "audio_seconds": round(audio, 2),
+            "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6), "errors": score.by_utterance(),
         })
-        bar.write(f"{test_set} sparsity {row['sparsity']:g}: WER {score.wer:.2f}")
+        bar.write(f"{test_set} {subnet.name}: WER {score.wer:.2f}")
 
 
 if __name__ == "__main__":

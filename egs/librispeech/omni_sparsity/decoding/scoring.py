@@ -19,7 +19,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import kaldialign
@@ -42,12 +42,14 @@ class Score:
     Attributes:
       insertions, deletions, substitutions: counted on kaldialign's alignment.
       ref_words: number of reference words.
+      utterances: the same of each utterance, where it is known.
     """
 
     insertions: int
     deletions: int
     substitutions: int
     ref_words: int
+    utterances: tuple[Score, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def errors(self) -> int:
@@ -72,6 +74,10 @@ class Score:
             "ref_words": self.ref_words,
         }
 
+    def by_utterance(self) -> str:
+        """As text, short: `ins,del,sub` of each; `counted` reads it."""
+        return " ".join(f"{u.insertions},{u.deletions},{u.substitutions}" for u in self.utterances)
+
     def __str__(self) -> str:
         return (
             f"%WER {self.wer:.2f}% [{self.errors} / {self.ref_words}, {self.insertions} ins, "
@@ -84,19 +90,35 @@ def align(ref: Words, hyp: Words) -> list[Pair]:
     return kaldialign.align(list(ref), list(hyp), GAP)
 
 
-def score_pairs(alignments: Iterable[Sequence[Pair]]) -> Score:
-    """Counts the errors in `alignments`, one list of pairs an utterance."""
-    insertions = deletions = substitutions = ref_words = 0
-    for pairs in alignments:
-        for ref, hyp in pairs:
-            ref_words += ref != GAP
-            if ref == GAP:
-                insertions += 1
-            elif hyp == GAP:
-                deletions += 1
-            elif ref != hyp:
-                substitutions += 1
-    return Score(insertions, deletions, substitutions, ref_words)
+def count(pairs: Sequence[Pair]) -> Score:
+    """The errors of one utterance."""
+    insertions = sum(ref == GAP for ref, _ in pairs)
+    deletions = sum(hyp == GAP for _, hyp in pairs)
+    wrong = sum(ref != hyp for ref, hyp in pairs)
+    return Score(insertions, deletions, wrong - insertions - deletions, len(pairs) - insertions)
+
+
+def total(scores: Iterable[Score]) -> Score:
+    """Of a whole set."""
+    scores = tuple(scores)
+    numbers = ((s.insertions, s.deletions, s.substitutions, s.ref_words) for s in scores)
+    return Score(*map(sum, zip(*numbers)), utterances=scores) if scores else Score(0, 0, 0, 0)
+
+
+def counted(text: str, results: Sequence[Result]) -> list[Score] | None:
+    """The counts of each utterance from `Score.by_utterance`, so that nothing is aligned twice.
+
+    Returns:
+      None where the counts cannot be of these words.
+    """
+    try:
+        counts = [tuple(map(int, of.split(","))) for of in text.split()]
+        scores = [Score(*numbers, len(ref)) for numbers, (_, ref, _) in zip(counts, results, strict=True)]
+    except (AttributeError, TypeError, ValueError):
+        return None
+    fit = (s.insertions - s.deletions == len(hyp) - len(ref) and s.deletions + s.substitutions <= len(ref)
+           and (s.errors > 0) == (list(ref) != list(hyp)) for s, (_, ref, hyp) in zip(scores, results))
+    return scores if all(fit) else None
 
 
 def save_results(
@@ -112,6 +134,8 @@ def save_results(
       suffix: what tells this decoding from others, e.g. epoch-30-avg-5-sparsity-0.5.
       results: (cut id, reference words, hypothesis words), in any order.
       method: the name in wer-summary; by default that of `out_dir`.
+    Returns:
+      The counts over the whole set, and in `utterances` those of each in the order of the recogs file.
     Raises:
       UserError: the references of the whole set hold no word, so there is no error rate.
       ValueError: an id occurs twice, a word is empty or is one string where a list of words is wanted.
@@ -186,7 +210,7 @@ def write_errs(path: str | Path, results: Iterable[Result]) -> Score:
     """
     results = _checked(path, results)
     aligned = [(cut_id, align(ref, hyp)) for cut_id, ref, hyp in results]
-    score = score_pairs(pairs for _, pairs in aligned)
+    score = total(count(pairs) for _, pairs in aligned)
     if score.ref_words == 0:
         raise UserError(
             f"{path}: {len(results)} utterances hold no reference word, so there is no word error rate"

@@ -87,7 +87,7 @@ def table(found: Found, comparison: str = PAPER) -> List[Row]:
             "comparison": comparison, **rate(mine), "wer_by_seed": [by_seed[seed].row["wer"] for seed in seeds],
             "passes": round(passes, 1), "passes_ratio": round(passes / np.mean(dense), 4) if dense else None,
             "train_seconds": round(float(np.mean([by_seed[seed].row["train_seconds"] for seed in seeds])), 1),
-            "size_bytes": by_seed[seeds[0]].row["size_bytes"], **NO_DIFFERENCE,
+            "size_bytes": by_seed[seeds[0]].row["bytes"], **NO_DIFFERENCE,
         }
         alone = "pruned" if sparsity else "dense"
         baseline = found.get((alone, alone, sparsity, test_set), {})

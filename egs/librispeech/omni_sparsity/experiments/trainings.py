@@ -18,6 +18,7 @@ from omni.files import write_text
 from omni.errors import UserError
 from egs.librispeech.omni_sparsity.recorded import Flat, Record, changes, differences, flat
 from egs.librispeech.omni_sparsity.report.results import Decoded
+from egs.librispeech.omni_sparsity.subnets.subnet import upgraded
 from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job
 
 Trained = Dict[Job, List[Decoded]]
@@ -98,4 +99,5 @@ def _decoded(row: Dict[str, Any], sets: Dict[str, List[int]]) -> Decoded:
     of, errors = sets[row["test_set"]], row["errors"]
     if len(of) != len(errors):
         raise ValueError(f"{row['test_set']}: {len(errors)} utterances of {len(of)}")
-    return Decoded({name: value for name, value in row.items() if name != "errors"}, list(map(Counted, errors, of)))
+    kept = {name: value for name, value in upgraded(row).items() if name != "errors"}
+    return Decoded(kept, list(map(Counted, errors, of)))

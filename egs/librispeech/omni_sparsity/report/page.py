@@ -8,11 +8,12 @@ from html import escape
 from pathlib import Path
 
 from egs.librispeech.omni_sparsity.decoding.scoring import GAP
-from egs.librispeech.omni_sparsity.report import plot
+from egs.librispeech.omni_sparsity.report import html_table, plot
 from egs.librispeech.omni_sparsity.report.audio import Clip
 from egs.librispeech.omni_sparsity.report.results import Decoded, Row, Utterance
-from egs.librispeech.omni_sparsity.report.table import Table, how_measured, losses, parameters_line, tables
+from egs.librispeech.omni_sparsity.report.table import how_measured, losses, parameters_line, tables
 from egs.librispeech.omni_sparsity.report.worst import WORST, Case, choices
+from egs.librispeech.omni_sparsity.subnets.subnet import label
 
 _HERE = Path(__file__).parent
 
@@ -43,8 +44,10 @@ def report_html(
         f"<h1>{heading}</h1>",
         f"<p>{escape(parameters_line(rows))}. One trained model; the smaller ones are parts of it, cut out "
         f'without re-training.</p>\n<p class="soft">{escape(how_measured())}</p>',
+        html_table.controls(rows, name),
         f"<figure>\n{plot.svg(rows, wide=True)}\n{plot.svg(rows, wide=False)}\n</figure>",
-        *(_table(table) for table in tables(rows)),
+        html_table.result_tables(tables(rows), rows),
+        html_table.side_by_side(rows),
         _worst(choices(decoded), cases, clips),
         f"<h2>How to get this</h2>\n<pre>{escape(chr(10).join(commands))}</pre>",
         _behind(rows),
@@ -61,44 +64,27 @@ def _behind(rows: Sequence[Row]) -> str:
     )
 
 
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
-    body = []
-    for line in table.body:
-        cells = [f'<th scope="row">{escape(line[0])}</th>']
-        for cell in line[1:]:
-            # "3.06 [2.81, 3.32]": the interval goes below the number, so that a phone shows all columns
-            number, _, span = cell.partition(" ")
-            span = span.strip("[]").replace(", ", "\N{EN DASH}")
-            cells.append(f"<td>{escape(number)}{f' <small>{escape(span)}</small>' if span else ''}</td>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        f'<h2>{escape(table.title)}</h2>\n<div class="scroll"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>\n</table></div>"
-    )
-
-
 def _worst(
-    picks: Sequence[tuple[float, str]], cases: Sequence[Case], clips: dict[tuple[str, str], Clip]
+    picks: Sequence[tuple[str, str]], cases: Sequence[Case], clips: dict[tuple[str, str], Clip]
 ) -> str:
     """The section of the worst utterances with its drop-down."""
     many = len({method for _, method in picks}) > 1
-    names = [f"{sparsity:g}, {method}" if many else f"{sparsity:g}" for sparsity, method in picks]
+    names = [f"{label({'name': name})}, {method}" if many else label({"name": name}) for name, method in picks]
     options = "".join(f'<option value="{i}">{escape(name)}</option>' for i, name in enumerate(names))
     items = "\n".join(_case(case, names, clips.get((case.test_set, case.cut_id), Clip())) for case in cases)
     return (
         f'<section id="worst">\n<h2>The worst {WORST} utterances</h2>\n'
-        f"<p>Those with the most errors at each sparsity. {_mark('DOOR', 'FLOOR')} DOOR was heard as FLOOR; "
+        f"<p>Those with the most errors of each sub-network. {_mark('DOOR', 'FLOOR')} DOOR was heard as FLOOR; "
         f"{_mark('THE', GAP)} THE was missed; {_mark(GAP, 'A')} nobody said A.</p>\n"
-        f'<div class="pick"><label>sparsity <select id="pick">{options}</select></label>\n'
-        f'<label><input type="checkbox" id="all"> also at the other sparsities</label></div>\n'
+        f'<div class="pick"><label>sub-network <select id="pick">{options}</select></label>\n'
+        f'<label><input type="checkbox" id="all"> also as the others heard them</label></div>\n'
         f'<p id="none"{" hidden" if cases else ""}>No utterance has an error.</p>\n'
         f"<ol>\n{items}\n</ol>\n</section>"
     )
 
 
 def _case(case: Case, names: Sequence[str], clip: Clip) -> str:
-    """One utterance: its name, its sound, and what was heard at each sparsity."""
+    """One utterance: its name, its sound, and what each sub-network heard."""
     ranks = "".join(f' data-rank-{index}="{rank}"' for index, rank in sorted(case.ranks.items()))
     lines = "\n".join(
         _line(index, names[index], case.ranks.get(index), case.at[index]) for index in sorted(case.at)
@@ -121,7 +107,7 @@ def _player(cut_id: str, clip: Clip) -> str:
 
 
 def _line(index: int, name: str, rank: int | None, utterance: Utterance) -> str:
-    place = f"no. {rank} at sparsity {name}" if rank else f"at sparsity {name}"
+    place = f"no. {rank} at {name}" if rank else f"at {name}"
     errors, words = utterance.errors, utterance.ref_words
     count = f"{errors} error{'s' * (errors != 1)} in {words} word{'s' * (words != 1)}"
     marks = " ".join(_mark(ref, hyp) for ref, hyp in utterance.pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
 import matplotlib
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from egs.librispeech.omni_sparsity.report.results import Row
-from egs.librispeech.omni_sparsity.report.table import is_test
+from egs.librispeech.omni_sparsity.report.table import is_test, megabytes, wer_cell
+from egs.librispeech.omni_sparsity.subnets.subnet import is_uniform, label
 
 TITLE = "Word error rate against model size"
 # Seen apart by the colour-blind, on white and on black; the markers say the same without colour.
@@ -21,6 +23,8 @@ _COLOURS = ("#2f7fc1", "#d9730d", "#2a9d6f", "#b8579b")
 _MARKERS = ("o", "s", "^", "D")
 _LINES = ("-", "--", ":")  # decoding methods
 _LOG_RATIO = 12.0  # a larger span of error rates is unreadable on a linear axis
+_ROWS, _HIGH, _LETTER = 3, 12, 6.2  # of labels: rows, and points for a row and for a letter
+_SPACES = {"": "http://www.w3.org/2000/svg", "xlink": "http://www.w3.org/1999/xlink"}
 _INK = "#1b1f24"  # all text and axes; the SVG replaces it by the page's own colour
 
 
@@ -50,9 +54,7 @@ def svg(rows: Sequence[Row], wide: bool) -> str:
         FigureCanvasSVG(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]  # without the XML prologue, which HTML does not know
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = _named(out.getvalue(), rows)
     text = re.sub(r'\s+xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
     text = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", text)
     text = text.replace(_INK, "currentColor")
@@ -63,47 +65,75 @@ def svg(rows: Sequence[Row], wide: bool) -> str:
     return text.replace("<svg ", f'<svg class="{name}" role="img" aria-label="{label}" ', 1).strip()
 
 
+def _named(text: str, rows: Sequence[Row]) -> str:
+    """The SVG without its prologue and metadata; each line says of which set it is, each point what it shows."""
+    for prefix, space in _SPACES.items():
+        ElementTree.register_namespace(prefix, space)
+    root = ElementTree.fromstring(text)
+    for metadata in root.findall(f"{{{_SPACES['']}}}metadata"):
+        root.remove(metadata)
+    points = {f"set.{number}.{part}": (test_set, line) for number, (test_set, _, lines) in enumerate(_series(rows))
+              for part, line in lines.items()}
+    for group in root.iter(f"{{{_SPACES['']}}}g"):
+        gid = group.get("id", "")
+        if gid.startswith("set."):
+            test_set, line = points[gid.replace(".band", ".line")]
+            group.set("data-set", test_set)
+            for mark, row in zip(list(group.iter(f"{{{_SPACES['']}}}use")), line if ".band" not in gid else ()):
+                ElementTree.SubElement(mark, f"{{{_SPACES['']}}}title").text = (
+                    f"{label(row)}, {row['test_set']}: {wer_cell(row)} % at {megabytes(row['bytes'])} MB"
+                )
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _series(rows: Sequence[Row]) -> list[tuple[str, str, dict[str, list[Row]]]]:
+    """(test set, method, {"line": uniform sub-networks, "points": the others}), each smallest file first."""
+    rows = _shown(rows)
+    places = sorted({(row["test_set"], row["method"]) for row in rows})
+    found = []
+    for place in places:
+        here = sorted((row for row in rows if (row["test_set"], row["method"]) == place),
+                      key=lambda row: (row["bytes"], -row["sparsity"]))
+        found.append((*place, {"line": [row for row in here if is_uniform(row["name"])],
+                               "points": [row for row in here if not is_uniform(row["name"])]}))
+    return found
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if is_test(row["test_set"])] or list(rows)
+
+
 def _draw(rows: Sequence[Row], width: float, height: float, title: str = "") -> Figure:
     """Width and height in inches."""
-    rows = [row for row in rows if is_test(row["test_set"])] or list(rows)
+    rows = _shown(rows)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     sets = sorted({row["test_set"] for row in rows})
     methods = sorted({row["method"] for row in rows})
-    for number, test_set in enumerate(sets):
-        for style, method in zip(_LINES * len(methods), methods, strict=False):
-            line = sorted(
-                (row for row in rows if row["test_set"] == test_set and row["method"] == method),
-                key=lambda row: (row["size_bytes"], -row["sparsity"]),
-            )
-            sizes = [row["size_bytes"] / 1e6 for row in line]
-            colour = _COLOURS[number % len(_COLOURS)]
-            axes.fill_between(
-                sizes,
-                [row["ci95"][0] for row in line],
-                [row["ci95"][1] for row in line],
-                color=colour,
-                alpha=0.18,
-                linewidth=0,
-            )
-            axes.plot(
-                sizes,
-                [row["wer"] for row in line],
-                style,
-                color=colour,
-                linewidth=2,
-                markersize=6,
-                marker=_MARKERS[number % len(_MARKERS)],
-                label=test_set if len(methods) == 1 else f"{test_set}, {method}",
-            )
+    for number, (test_set, method, lines) in enumerate(_series(rows)):
+        colour = _COLOURS[sets.index(test_set) % len(_COLOURS)]
+        look = {"color": colour, "marker": _MARKERS[sets.index(test_set) % len(_MARKERS)]}
+        name = test_set if len(methods) == 1 else f"{test_set}, {method}"
+        line, points = lines["line"], lines["points"]
+        sizes = [row["bytes"] / 1e6 for row in line]
+        if line:
+            lows, highs = zip(*(row["ci95"] for row in line))
+            band = axes.fill_between(sizes, lows, highs, color=colour, alpha=0.18, linewidth=0)
+            band.set_gid(f"set.{number}.band")
+            axes.plot(sizes, [row["wer"] for row in line], _LINES[methods.index(method) % len(_LINES)], linewidth=2,
+                      markersize=6, label=name, gid=f"set.{number}.line", **look)
+        if points:
+            axes.plot([row["bytes"] / 1e6 for row in points], [row["wer"] for row in points], linestyle="none",
+                      markersize=9, markerfacecolor="none", markeredgewidth=2, gid=f"set.{number}.points",
+                      label=None if line else name, **look)
     unit = _scale(axes, rows)
-    _name_sparsities(axes, rows)
+    above = _name_sizes(axes, rows, width - 0.8)
     if title:
-        axes.set_title(title, fontsize=13, color=_INK, loc="left", pad=10)
+        axes.set_title(title, fontsize=13, color=_INK, loc="left", pad=10 + _HIGH * above)
     axes.set_xlabel("size of the model's file, MB", color=_INK)
     axes.set_ylabel(f"word error rate, {unit}", color=_INK)
     axes.tick_params(colors=_INK)
-    axes.grid(True, color="#8a93a0", alpha=0.25, linewidth=0.8)
+    axes.grid(True, axis="y", color="#8a93a0", alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
@@ -113,7 +143,7 @@ def _draw(rows: Sequence[Row], width: float, height: float, title: str = "") -> 
     legend = figure.legend(
         frameon=False,
         labelcolor=_INK,
-        title="numbers: sparsity; bands: 95% interval",
+        title=_legend_title(rows),
         loc="outside lower center",
         ncols=2 if len(methods) == 1 or width > 6 else 1,
     )
@@ -122,9 +152,14 @@ def _draw(rows: Sequence[Row], width: float, height: float, title: str = "") -> 
     return figure
 
 
+def _legend_title(rows: Sequence[Row]) -> str:
+    named = any(not is_uniform(row["name"]) for row in rows)
+    return f"above: sparsity{' or name (open marks)' if named else ''}; bands: 95% interval"
+
+
 def _scale(axes, rows: Sequence[Row]) -> str:
     """Axes from zero, or a logarithmic one for error rates that differ a lot. Returns their unit."""
-    sizes = [row["size_bytes"] / 1e6 for row in rows]
+    sizes = [row["bytes"] / 1e6 for row in rows]
     rates = [row["wer"] for row in rows]
     axes.set_xlim(0, 1.08 * max(sizes))
     if min(rates) > 0 and max(rates) > _LOG_RATIO * min(rates):
@@ -140,24 +175,32 @@ def _scale(axes, rows: Sequence[Row]) -> str:
     return "%"
 
 
-def _name_sparsities(axes, rows: Sequence[Row]) -> None:
-    """Writes each sparsity to the right of the highest band at its size: error rates fall to the right."""
-    highest: dict[float, Row] = {}
-    for row in rows:
-        if row["sparsity"] not in highest or row["ci95"][1] > highest[row["sparsity"]]["ci95"][1]:
-            highest[row["sparsity"]] = row
-    for sparsity, row in highest.items():
-        axes.annotate(
-            f"{sparsity:g}",
-            (row["size_bytes"] / 1e6, row["ci95"][1]),
-            xytext=(4, 3),
-            textcoords="offset points",
-            fontsize=10,
-            color=_INK,
-        )
+def _name_sizes(axes, rows: Sequence[Row], inches: float) -> int:
+    """Writes each sub-network's label above the axes, where no line is, with a thin line down to its points.
+
+    Labels that would touch go a row up; what finds no place in _ROWS rows is left to the table.
+
+    Args:
+      inches: about the width of the axes.
+    Returns:
+      The number of rows.
+    """
+    left, right = axes.get_xlim()
+    ends = [-1.0] * _ROWS  # in points: where the last label of each row ends
+    for size, text in sorted({(row["bytes"] / 1e6, label(row).replace("sparsity ", "")) for row in rows}):
+        middle = 72.0 * inches * (size - left) / (right - left)
+        half = 0.5 * _LETTER * len(text) + 3.0
+        axes.axvline(size, color="#8a93a0", alpha=0.35, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
+        for row in range(_ROWS):
+            if ends[row] <= middle - half:
+                ends[row] = middle + half
+                axes.annotate(text, (size, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3 + _HIGH * row),
+                              textcoords="offset points", ha="center", va="bottom", fontsize=10, color=_INK)
+                break
+    return sum(end > 0 for end in ends)
 
 
 def _described(rows: Sequence[Row]) -> str:
     """What the picture shows, for those who cannot see it; the table beside it has the numbers."""
-    sizes = [row["size_bytes"] / 1e6 for row in rows]
+    sizes = [row["bytes"] / 1e6 for row in rows]
     return f"{TITLE}: a line for each test set over files of {min(sizes):.2f} to {max(sizes):.2f} MB"

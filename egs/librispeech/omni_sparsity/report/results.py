@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,9 @@ from typing import Any
 from egs.librispeech.omni_sparsity.decoding import scoring
 from omni.errors import UserError
 from egs.librispeech.omni_sparsity.report import bootstrap
+from egs.librispeech.omni_sparsity.subnets.index import read_index
+from egs.librispeech.omni_sparsity.subnets.subnet import Subnet, upgraded
 
-_SUBNET_KEYS = (
-    "sparsity",
-    "measured_sparsity",
-    "spec",
-    "params_total",
-    "params_nonzero",
-    "size_bytes",
-    "train_passes",
-    "train_seconds",
-)
 _DECODE_KEYS = ("sparsity", "test_set", "method", "suffix", "rtf", "loss_backend")
 
 Row = dict[str, Any]
@@ -28,18 +21,21 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Utterance:
-    """One decoded utterance. `pairs`: (reference word, hypothesis word), scoring.GAP where there is none."""
+    """One decoded utterance: its words, and how many errors they have."""
 
     cut_id: str
-    pairs: list[scoring.Pair]
-
-    @property
-    def errors(self) -> int:
-        return sum(ref != hyp for ref, hyp in self.pairs)
+    ref: list[str]
+    hyp: list[str]
+    errors: int
 
     @property
     def ref_words(self) -> int:
-        return sum(ref != scoring.GAP for ref, _ in self.pairs)
+        return len(self.ref)
+
+    @functools.cached_property
+    def pairs(self) -> list[scoring.Pair]:
+        """(reference word, hypothesis word), scoring.GAP where there is none; aligned when first asked for."""
+        return scoring.align(self.ref, self.hyp)
 
 
 @dataclass(frozen=True)
@@ -53,90 +49,102 @@ class Decoded:
 def collect(exp_dir: Path) -> list[Decoded]:
     """Reads subnets/subnets.json and, of every decoding method, the decode-*.json and recogs-*.txt files.
 
-    Decodings at a sparsity that subnets.json does not list, or of another checkpoint than its rows name, are
+    Decodings of a sub-network that subnets.json does not list, or of another checkpoint than its rows name, are
     left out: they belong to an earlier run.
 
     Returns:
-      One entry for each sparsity x test set x method, sorted by sparsity, test set, method.
+      One entry for each sub-network x test set x method, sorted by sparsity, name, test set, method.
     Raises:
       UserError: a file is missing or broken; the message names it and the stage that makes it.
     """
-    subnets = _read_subnets(exp_dir / "subnets" / "subnets.json")
+    subnets = {subnet.name: subnet for subnet in read_index(exp_dir)}
     records, other_runs = _read_decode_records(exp_dir, subnets)
     _check_complete(exp_dir, subnets, records, other_runs)
     decoded = []
-    for key in sorted(records):
+    for key in sorted(records, key=lambda key: (subnets[key[0]].sparsity, *key)):
         path, record = records[key]
         recogs = path.with_name(f"recogs-{record['test_set']}-{record['suffix']}.txt")
-        utterances = [
-            Utterance(cut_id, scoring.align(ref, hyp)) for cut_id, ref, hyp in scoring.read_recogs(recogs)
-        ]
-        score = scoring.score_pairs(utterance.pairs for utterance in utterances)
+        scored = scoring.read_recogs(recogs)
+        score = scoring.total(_counts(path, record, scored))
         if score.ref_words == 0:
             raise UserError(f"{recogs} holds no reference word: delete it and run stage 5 (decode) again")
-        decoded.append(Decoded(_row(subnets[key[0]], record, score, utterances), utterances))
+        utterances = [Utterance(cut_id, ref, hyp, counts.errors)
+                      for (cut_id, ref, hyp), counts in zip(scored, score.utterances)]
+        decoded.append(Decoded(_row(subnets[key[0]], record, score), utterances))
     _check_same_references(decoded)
     return decoded
 
 
-def _row(subnet: Row, record: Row, score: scoring.Score, utterances: list[Utterance]) -> Row:
+def _counts(path: Path, record: Row, scored: list) -> list[scoring.Score]:
+    """Of each utterance, as stage 5 wrote them down, or aligned here: icefall's decode.py writes none."""
+    if "errors" not in record:
+        return [scoring.count(scoring.align(ref, hyp)) for _, ref, hyp in scored]
+    counts = scoring.counted(record["errors"], scored)
+    if counts is None:
+        raise UserError(f"{path} counts the errors of other words than its recogs file holds: delete it and run "
+                        "stage 5 (decode) again")
+    return counts
+
+
+def _row(subnet: Subnet, record: Row, score: scoring.Score) -> Row:
     """One row with the keys of results.json, in their order."""
-    low, high = bootstrap.interval([u.errors for u in utterances], [u.ref_words for u in utterances])
+    low, high = bootstrap.interval([u.errors for u in score.utterances], [u.ref_words for u in score.utterances])
     return {
-        # Every row is a sub-network of one supernet; a baseline's subnets.json names its own system.
-        "system": subnet.get("system", "omni"),
-        **{key: subnet[key] for key in _SUBNET_KEYS[:6]},
+        "name": subnet.name,
+        "system": subnet.system,
+        "sparsity": subnet.sparsity,
+        "measured_sparsity": subnet.measured_sparsity,
+        "spec": subnet.spec,
+        "file": subnet.file,
+        "bytes": subnet.bytes,
+        "params_total": subnet.params_total,
+        "params_nonzero": subnet.params_nonzero,
         "test_set": record["test_set"],
         "method": record["method"],
         **score.as_dict(),
         "ci95": [round(low, 2), round(high, 2)],
         "rtf": record["rtf"],
         "loss_backend": record["loss_backend"],
-        "train_passes": subnet["train_passes"],
-        "train_seconds": subnet["train_seconds"],
+        "train_passes": subnet.train_passes,
+        "train_seconds": subnet.train_seconds,
     }
 
 
-def _key(sparsity: float) -> float:
-    """A sparsity to look up by: 0.30000000000000004 is 0.3."""
-    return round(float(sparsity), 6)
+def read_results(path: Path) -> list[Row]:
+    """The rows of a results.json, those of older ones with today's keys.
 
-
-def _read_subnets(path: Path) -> dict[float, Row]:
+    Raises:
+      UserError: no such file, or not a results.json.
+    """
     if not path.is_file():
-        raise UserError(f"{path} is missing: stage 4 (subnets) makes it")
-    rows = _load(path, list, "stage 4 (subnets)")
-    if not rows:
-        raise UserError(f"{path} lists no sub-network: run stage 4 (subnets) again")
-    subnets: dict[float, Row] = {}
+        raise UserError(f"{path} is missing: stage 6 (report) makes it")
+    rows = _load(path, list, "stage 6 (report)")
     for number, row in enumerate(rows, 1):
-        _check_keys(row, _SUBNET_KEYS, f"{path}: row {number}", "stage 4 (subnets)")
-        if _key(row["sparsity"]) in subnets:
-            raise UserError(f"{path}: sparsity {row['sparsity']} is there twice: run stage 4 (subnets) again")
-        subnets[_key(row["sparsity"])] = row
-    return subnets
+        _check_keys(row, ("sparsity", "test_set", "method", "wer"), f"{path}: row {number}", "stage 6 (report)")
+    return [upgraded(row) for row in rows]
 
 
 def _read_decode_records(
-    exp_dir: Path, subnets: dict[float, Row]
-) -> tuple[dict[tuple[float, str, str], tuple[Path, Row]], int]:
-    """{(sparsity, test set, method): (path, record)} of these sub-networks, and how many belong to others."""
-    records: dict[tuple[float, str, str], tuple[Path, Row]] = {}
+    exp_dir: Path, subnets: dict[str, Subnet]
+) -> tuple[dict[tuple[str, str, str], tuple[Path, Row]], int]:
+    """{(name, test set, method): (path, record)} of these sub-networks, and how many belong to others."""
+    records: dict[tuple[str, str, str], tuple[Path, Row]] = {}
     other_runs = 0
     for path in sorted(exp_dir.glob("*/decode-*.json")):
         record = _load(path, dict, "stage 5 (decode)")
         _check_keys(record, _DECODE_KEYS, str(path), "stage 5 (decode)")
-        subnet = subnets.get(_key(record["sparsity"]))
+        name = upgraded(record)["name"]
+        subnet = subnets.get(name)
         if subnet is None or (
-            "checkpoint" in subnet and record.get("checkpoint", subnet["checkpoint"]) != subnet["checkpoint"]
+            subnet.checkpoint is not None and record.get("checkpoint", subnet.checkpoint) != subnet.checkpoint
         ):
             other_runs += 1
             continue
-        key = (_key(record["sparsity"]), record["test_set"], record["method"])
+        key = (name, record["test_set"], record["method"])
         if key in records and not _same_recogs(records[key], (path, record)):
             raise UserError(
-                f"{records[key][0]} and {path.name} are two decodings of the same model, sparsity and test "
-                f"set with different results: delete the one that does not count"
+                f"{records[key][0]} and {path.name} are two decodings of the same sub-network and test set with "
+                f"different results: delete the one that does not count"
             )
         records.setdefault(key, (path, record))
     return records, other_runs
@@ -150,9 +158,9 @@ def _same_recogs(one: tuple[Path, Row], other: tuple[Path, Row]) -> bool:
     return all(file.is_file() for file in files) and files[0].read_bytes() == files[1].read_bytes()
 
 
-def _check_complete(exp_dir: Path, subnets: dict[float, Row], records: dict, other_runs: int) -> None:
+def _check_complete(exp_dir: Path, subnets: dict[str, Subnet], records: dict, other_runs: int) -> None:
     """Every sub-network must be decoded on every set on which any is, for each method."""
-    aside = f" ({other_runs} decodings there are of another checkpoint or sparsity)" if other_runs else ""
+    aside = f" ({other_runs} decodings there are of another checkpoint or sub-network)" if other_runs else ""
     if not records:
         raise UserError(
             f"{exp_dir} holds no decoding (<method>/decode-<set>-<suffix>.json) of the sub-networks in "
@@ -160,17 +168,17 @@ def _check_complete(exp_dir: Path, subnets: dict[float, Row], records: dict, oth
         )
     columns = sorted({(method, test_set) for _, test_set, method in records})
     missing = [
-        (sparsity, test_set, method)
-        for sparsity in sorted(subnets)
+        (name, test_set, method)
+        for name in subnets
         for method, test_set in columns
-        if (sparsity, test_set, method) not in records
+        if (name, test_set, method) not in records
     ]
     if missing:
-        sparsity, test_set, method = missing[0]
+        name, test_set, method = missing[0]
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(
-            f"{exp_dir / method}/decode-{test_set}-*.json of sparsity {sparsity:g}{more} missing{aside}: "
-            f"stage 5 (decode) makes them"
+            f"{exp_dir / method}/decode-{test_set}-*-{name}.json{more} missing{aside}: stage 5 (decode) makes them "
+            f"(--decoding-method {method})"
         )
 
 
@@ -183,8 +191,8 @@ def _check_same_references(decoded: list[Decoded]) -> None:
         first, expected = seen.setdefault(row["test_set"], (row, references))
         if references != expected:
             raise UserError(
-                f"{row['test_set']} was decoded on other utterances at sparsity {row['sparsity']:g} "
-                f"({row['method']}) than at {first['sparsity']:g} ({first['method']}): delete the older "
+                f"{row['test_set']} was decoded on other utterances with {row['name']} "
+                f"({row['method']}) than with {first['name']} ({first['method']}): delete the older "
                 f"decode-{row['test_set']}-*.json and run stage 5 (decode) again"
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,40 +13,90 @@ from egs.librispeech.omni_sparsity.report.results import Row
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, the columns' names and the cells, all text."""
+    """A heading, the columns' names and the cells, all text; a line is a sub-network.
+
+    Attributes:
+      sets: the test sets, which are the last columns.
+      lines: for each line of the body the rows of results.json that it shows, one a set.
+    """
 
     title: str
     header: list[str]
     body: list[list[str]]
+    sets: list[str]
+    lines: list[list[Row]]
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
-    """For each decoding method a table of the test sets, then one of the others; a line for each sparsity."""
+    """For each decoding method a table of the test sets, then one of the others."""
     found = []
     methods = sorted({row["method"] for row in rows})
     for title, wanted in (("WER on the test sets", True), ("WER on the dev sets", False)):
         for method in methods:
-            mine = [row for row in rows if row["method"] == method and is_test(row["test_set"]) is wanted]
-            if mine:
-                found.append(_table(f"{title}, {method}", mine))
+            here = [row for row in rows if row["method"] == method and is_test(row["test_set"]) is wanted]
+            if here:
+                found.append(_table(f"{title}, {method}", here))
     return found
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:
     sets = sorted({row["test_set"] for row in rows})
-    by_place = {(row["sparsity"], row["test_set"]): row for row in rows}
-    body = []
-    for sparsity in sorted({row["sparsity"] for row in rows}):
-        line = [by_place[sparsity, test_set] for test_set in sets]
-        body.append(
-            [
-                f"{sparsity:g}",
-                f"{line[0]['params_nonzero']:,}",
-                megabytes(line[0]["size_bytes"]),
-                *(wer_cell(row) for row in line),
-            ]
-        )
-    return Table(title, ["sparsity", "non-zero parameters", "size, MB", *sets], body)
+    by_place = {(row["name"], row["test_set"]): row for row in rows}
+    lines = [[by_place[name, test_set] for test_set in sets] for name in names(rows)]
+    header = ["sub-network", "sparsity", "non-zero parameters", "size, MB", "real-time factor", *sets]
+    body = [
+        [
+            line[0]["name"],
+            f"{line[0]['sparsity']:g}",
+            f"{line[0]['params_nonzero']:,}",
+            megabytes(line[0]["bytes"]),
+            real_time_factor(line),
+            *(wer_cell(row) for row in line),
+        ]
+        for line in lines
+    ]
+    return Table(title, header, body, sets, lines)
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Of the sub-networks, the densest first."""
+    return [name for _, name in sorted({(row["sparsity"], row["name"]) for row in rows})]
+
+
+def real_time_factor(rows: Sequence[Row]) -> str:
+    """Seconds of work for a second of audio, the mean over sets; empty where it was not measured."""
+    known = [row["rtf"] for row in rows if row["rtf"] is not None]
+    return f"{sum(known) / len(known):.2g}" if known else ""
+
+
+def differences(rows: Sequence[Row]) -> dict[tuple[str, str, str], float]:
+    """{(name, test set, method): percent by which its error rate is above that of the dense model}.
+
+    Empty where no sub-network is dense, or where the dense one makes no error.
+    """
+    dense = {(row["test_set"], row["method"]): row["wer"] for row in reversed(rows) if row["sparsity"] == 0}
+    found = {}
+    for row in rows:
+        base = dense.get((row["test_set"], row["method"]))
+        if base and row["sparsity"] > 0:
+            found[row["name"], row["test_set"], row["method"]] = 100.0 * (row["wer"] / base - 1.0)
+    return found
+
+
+def comma_separated(rows: Sequence[Row]) -> str:
+    """All rows as CSV, a line each, with the difference to the dense model."""
+    out = io.StringIO()
+    more = differences(rows)
+    flat = []
+    for row in rows:
+        low, high = row["ci95"]
+        change = more.get((row["name"], row["test_set"], row["method"]))
+        flat.append({**{key: value for key, value in row.items() if key != "ci95"}, "ci95_low": low, "ci95_high": high,
+                     "wer_above_dense_percent": "" if change is None else round(change, 2)})
+    writer = csv.DictWriter(out, list(flat[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
 
 
 def is_test(test_set: str) -> bool:
@@ -52,9 +104,9 @@ def is_test(test_set: str) -> bool:
     return test_set.startswith("test")
 
 
-def megabytes(size_bytes: int) -> str:
+def megabytes(size: int) -> str:
     """Bytes in units of 10^6, e.g. 4.94."""
-    return f"{size_bytes / 1e6:.2f}"
+    return f"{size / 1e6:.2f}"
 
 
 def wer_cell(row: Row) -> str:
@@ -77,7 +129,8 @@ def how_measured() -> str:
     """What the numbers of the tables are."""
     return (
         f"Word error rate in percent, with the {100 * LEVEL:.0f}% interval of a bootstrap over utterances "
-        f"({RESAMPLES:,} resamples). Size: the file that would ship, 1 MB = 1,000,000 bytes."
+        f"({RESAMPLES:,} resamples). Size: the file that would ship, 1 MB = 1,000,000 bytes. Real-time factor: "
+        f"seconds of work for a second of audio, the mean over the sets."
     )
 
 
@@ -87,7 +140,7 @@ def plain(table: Table) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(table.header))]
     return "\n".join(
         [table.title]
-        + ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        + ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     )
 
 

@@ -13,7 +13,7 @@ WORST = 10
 
 @dataclass
 class Case:
-    """An utterance that is among the worst at one choice (sparsity and decoding method) at least.
+    """An utterance that is among the worst at one choice (sub-network and decoding method) at least.
 
     Attributes:
       ranks: {index into the choices: 1 for the worst}, only where it is among the worst.
@@ -26,9 +26,10 @@ class Case:
     at: dict[int, Utterance] = field(default_factory=dict)
 
 
-def choices(decoded: Sequence[Decoded]) -> list[tuple[float, str]]:
-    """What a reader can choose between: (sparsity, decoding method), in the order of the rows."""
-    return sorted({(entry.row["sparsity"], entry.row["method"]) for entry in decoded})
+def choices(decoded: Sequence[Decoded]) -> list[tuple[str, str]]:
+    """What a reader can choose between: (name of a sub-network, decoding method), in the order of the rows."""
+    places = {(entry.row["sparsity"], entry.row["name"], entry.row["method"]) for entry in decoded}
+    return [(name, method) for _, name, method in sorted(places)]
 
 
 def worst(decoded: Sequence[Decoded], count: int = WORST) -> list[Case]:
@@ -45,7 +46,7 @@ def worst(decoded: Sequence[Decoded], count: int = WORST) -> list[Case]:
         found = [
             (entry.row["test_set"], utterance)
             for entry in scored
-            if (entry.row["sparsity"], entry.row["method"]) == choice
+            if (entry.row["name"], entry.row["method"]) == choice
             for utterance in entry.utterances
             if utterance.errors
         ]
@@ -55,7 +56,7 @@ def worst(decoded: Sequence[Decoded], count: int = WORST) -> list[Case]:
             case.ranks[index] = rank
     for index, choice in enumerate(choices(decoded)):
         for entry in scored:
-            if (entry.row["sparsity"], entry.row["method"]) != choice:
+            if (entry.row["name"], entry.row["method"]) != choice:
                 continue
             for utterance in entry.utterances:
                 case = cases.get((entry.row["test_set"], utterance.cut_id))

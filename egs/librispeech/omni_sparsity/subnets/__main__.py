@@ -1,115 +1,95 @@
-"""Stage 4: averages the supernet's checkpoints and writes one sub-network for each sparsity.
+"""Stage 4: averages the supernet's checkpoints and cuts its sub-networks out.
 
 Usage:
     python -m egs.librispeech.omni_sparsity.subnets --config egs/librispeech/omni_sparsity/conf/mini.yaml \\
         --exp-dir exp/mini --sparsities "0 0.5 0.7 0.8 0.9"
 
-Writes <exp-dir>/subnets/sparsity-<s>.json (the spec), sparsity-<s>.pt (the file that would ship: zeros left out) and
-subnets.json (what each is).
+A sub-network is a spec file <exp-dir>/subnets/<name>.json (omni.save_spec): each that lies there is cut, each of
+--sparsities (sparsity-<s>) and of --specs is added. Beside it comes <name>.pt, the file that would ship, and
+subnets.json lists all of them. To take one away, delete its spec file. What is whole and of these checkpoints stays.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
-import io
-import json
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List
 
-from omni.files import atomic, write_json
 from omni.errors import UserError, cli
+from omni.files import write_text
 
-from ..config import Config, Model, add_config_arguments, load_config, parse_sparsities
+from ..config import Config, add_config_arguments, load_config, parse_sparsities
+from .index import digest_of_spec, index_path, read_index, spec_files, write_index
+from .subnet import Subnet, check_name, uniform_name
 
 
-def subnet_name(sparsity: float) -> str:
-    return f"sparsity-{sparsity:g}"
-
-
-def load_subnet(path: Path):
-    """The model in a file that this stage wrote, in evaluation mode.
+def make_subnets(
+    config: Config, exp_dir: Path, epoch: int, avg: int, sparsities: List[float], brought: List[Path] = ()
+) -> List[Subnet]:
+    """Does this stage; -> all sub-networks of the experiment.
 
     Raises:
-        UserError: no such file, or not one of this stage's.
+        UserError: bad input; then nothing was written.
     """
-    import omni
-
-    from ..training.checkpoint import load_checkpoint
-    from ..model.transducer import Transducer
-
-    content = load_checkpoint(path)
-    if set(content) != {"config", "weights"}:
-        raise UserError(f"{path}: not a sub-network of stage 4")
-    model = Transducer(Model(**content["config"]))
-    model.load_state_dict(omni.unpack(content["weights"]), strict=False)  # heads of the training are not shipped
-    return model.eval()
-
-
-def write_subnets(config: Config, exp_dir: Path, epoch: int, avg: int, sparsities: List[float]) -> List[Dict]:
-    """Writes all files of this stage; returns the rows of subnets.json."""
-    import torch
-
-    import omni
-
-    from ..training.checkpoint import load_averaged, load_checkpoint
-    from ..model.transducer import Transducer, shipped
-    from ..model.supernet import make_supernet, system
-
+    made_of = {"epoch": epoch, "avg": avg, "config_key": config.training_key()}
     folder = exp_dir / "subnets"
-    rows = []
-    for sparsity in sparsities:
-        model = Transducer(config.model)
-        net = make_supernet(model, config.omni, config.train.seed)
-        trained = load_averaged(exp_dir, epoch, avg, model, net, config)
-        spec = net.uniform(sparsity)
-        net.prune_(spec)
-        blocks = {name: target.blocks for name, target in net.targets.items()}
-        content = {
-            "config": dataclasses.asdict(config.model),
-            "weights": omni.pack(shipped(model.state_dict()), blocks),
-        }
-        buffer = io.BytesIO()  # not straight to the file: torch would write its name into it
-        torch.save(content, buffer)
-        file = folder / f"{subnet_name(sparsity)}.pt"
-        with atomic(file) as beside:
-            beside.write_bytes(buffer.getvalue())
-        with atomic(folder / f"{subnet_name(sparsity)}.json") as beside:
-            omni.save_spec(beside, spec, model)
-        state = omni.unpack(load_checkpoint(file)["weights"])  # what is told is measured on the file
-        pruned = sum(int((state[name] == 0).sum()) for name in blocks)
-        rows.append({
-            "system": system(config.omni, sparsity),
-            "sparsity": sparsity,
-            "measured_sparsity": round(pruned / sum(state[name].numel() for name in blocks), 6),
-            "spec": f"subnets/{subnet_name(sparsity)}.json",
-            "file": f"subnets/{subnet_name(sparsity)}.pt",
-            "params_total": sum(value.numel() for value in state.values()),
-            "params_nonzero": sum(int(torch.count_nonzero(value)) for value in state.values()),
-            "size_bytes": file.stat().st_size,
-            "loss_backend": trained["loss_backend"],
-            "train_passes": int(trained["passes"]) if trained["passes"] % 1 == 0 else round(trained["passes"], 1),
-            "train_seconds": round(trained["train_seconds"], 1),
-            "epoch": epoch,
-            "avg": avg,
-            "config_key": config.training_key(),
-            "checkpoint": hashlib.sha256(buffer.getvalue()).hexdigest()[:16],
-        })
-    write_json(folder / "subnets.json", rows)
-    return rows
+    given = {}
+    for path in brought:
+        check_name(path.stem, path)
+        if not path.is_file():
+            raise UserError(f"--specs {path}: no such file")
+        if given.setdefault(path.stem, path) != path:
+            raise UserError(f"--specs {path}: {given[path.stem]} has the same name; rename one")
+    files = {**spec_files(folder), **given}
+    there = {subnet.name: subnet for subnet in read_index(exp_dir)} if index_path(exp_dir).is_file() else {}
+    names = list(dict.fromkeys([*map(uniform_name, sparsities), *files]))
+    whole = {name for name in names if name in there and name in files
+             and _is_whole(exp_dir, there[name], files[name], made_of)}
+    dropped = [subnet for name, subnet in there.items() if name not in names]
+
+    subnets = {name: there[name] for name in whole}
+    if len(whole) < len(names):
+        from .cut import Cutter
+
+        cutter = Cutter(config, exp_dir, made_of)
+        todo = [name for name in names if name not in whole]
+        specs = {name: cutter.read_spec(files[name]) if name in files else cutter.uniform(name, "--sparsities")
+                 for name in todo}
+        for name in todo:
+            if name in there:
+                print(f"{name}: made anew, {_why(exp_dir, there[name], files.get(name), made_of)}")
+            if name in given:
+                write_text(folder / f"{name}.json", given[name].read_text(encoding="utf-8"))
+            subnets[name] = cutter.cut(name, specs[name])
+    for subnet in dropped:
+        print(f"{subnet.name}: dropped, {subnet.spec} is gone")
+        if subnet.file:
+            (exp_dir / subnet.file).unlink(missing_ok=True)
+    if dropped or len(whole) < len(names):
+        write_index(exp_dir, subnets.values())
+    return read_index(exp_dir)
 
 
-def whole_already(config: Config, exp_dir: Path, epoch: int, avg: int, sparsities: List[float]) -> Optional[List[Dict]]:
-    """The rows of subnets.json if it was made of these very checkpoints and settings, else None."""
-    index, last = exp_dir / "subnets" / "subnets.json", exp_dir / f"epoch-{epoch}.pt"
-    if not index.is_file() or not last.is_file() or index.stat().st_mtime_ns < last.stat().st_mtime_ns:
-        return None
-    rows = json.loads(index.read_text(encoding="utf-8"))
-    made = [(row["sparsity"], row["epoch"], row["avg"], row["config_key"]) for row in rows]
-    wanted = [(sparsity, epoch, avg, config.training_key()) for sparsity in sparsities]
-    whole = all((exp_dir / row[name]).is_file() for row in rows for name in ("file", "spec"))
-    return rows if made == wanted and whole else None
+def _why(exp_dir: Path, subnet: Subnet, spec: Path | None, made_of: Dict[str, Any]) -> str:
+    """Why a sub-network that is listed does not count; "" where it does."""
+    last = exp_dir / f"epoch-{made_of['epoch']}.pt"
+    was = {key: getattr(subnet, key) for key in made_of}
+    if was != made_of:
+        changed = [f"{key} is {now}, was {was[key]}" for key, now in made_of.items() if was[key] != now]
+        return "; ".join(changed)
+    if last.is_file() and index_path(exp_dir).stat().st_mtime_ns < last.stat().st_mtime_ns:
+        return f"{last.name} is newer"
+    if not subnet.file or not (exp_dir / subnet.file).is_file():
+        return f"{subnet.file} is gone"
+    if spec is None or not (exp_dir / subnet.spec).is_file():
+        return f"{subnet.spec} was gone"
+    if subnet.spec_digest not in (None, digest_of_spec(spec)):  # None: listed before sub-networks had names
+        return "its spec has changed"
+    return ""
+
+
+def _is_whole(exp_dir: Path, subnet: Subnet, spec: Path, made_of: Dict[str, Any]) -> bool:
+    return not _why(exp_dir, subnet, spec, made_of)
 
 
 @cli
@@ -118,6 +98,8 @@ def main() -> None:
     add_config_arguments(parser)
     parser.add_argument("--exp-dir", type=Path, required=True, help="what stage 3 made")
     parser.add_argument("--sparsities", default="0 0.5 0.7 0.8 0.9", help="shares of zeros, 0 to below 1")
+    parser.add_argument("--specs", type=Path, nargs="*", default=[], metavar="FILE", help="specs of more sub-networks; "
+                        "a file's name without .json is the sub-network's")
     parser.add_argument("--epoch", type=int, default=0, help="the last epoch to average; 0: the configured last one")
     parser.add_argument("--avg", type=int, default=0, help="how many epochs to average; 0: as configured (decode.avg)")
     args = parser.parse_args()
@@ -125,12 +107,9 @@ def main() -> None:
     sparsities = parse_sparsities(args.sparsities, config)
     epoch = args.epoch or config.train.num_epochs
     avg = args.avg or min(config.decode.avg, epoch)  # a short training averages what there is
-    rows = whole_already(config, args.exp_dir, epoch, avg, sparsities)
-    if rows is None:
-        rows = write_subnets(config, args.exp_dir, epoch, avg, sparsities)
-    for row in rows:
-        print(f"{row['file']}: {row['params_nonzero']} of {row['params_total']} parameters, "
-              f"{row['size_bytes'] / 1e6:.2f} MB, sparsity {row['measured_sparsity']:.4f}")
+    for subnet in make_subnets(config, args.exp_dir, epoch, avg, sparsities, args.specs):
+        print(f"{subnet.file}: {subnet.params_nonzero} of {subnet.params_total} parameters, "
+              f"{subnet.bytes / 1e6:.2f} MB, sparsity {subnet.measured_sparsity:.4f}")
 
 
 if __name__ == "__main__":

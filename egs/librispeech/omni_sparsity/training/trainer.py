@@ -49,6 +49,7 @@ class Trainer(Learner):
         """Trains to the configured number of epochs, from the newest checkpoint unless told where to begin."""
         _log_to(self.exp_dir / "log" / "train.log", self.processes)
         self._resume(start_epoch, start_batch)
+        self.corpus.check()
         cuts = usable(self.corpus.train_cuts(), self.corpus, self.config)
         require_steps(cuts, self.config, self.processes)
         self.noise = self.corpus.noise_cuts()

@@ -3,7 +3,7 @@
 import torch
 
 from egs.librispeech.omni_sparsity.config import Model as ModelConfig
-from egs.librispeech.omni_sparsity.decoding.greedy import greedy_search
+from egs.librispeech.omni_sparsity.decoding.methods.greedy_search import search as greedy_search
 from egs.librispeech.omni_sparsity.model.transducer import Transducer
 
 

@@ -7,11 +7,11 @@ from typing import List
 import torch
 from torch import Tensor
 
-from ..model.transducer import Transducer
+from ...model.transducer import Transducer
 
 
 @torch.no_grad()
-def greedy_search(
+def search(
     model: Transducer, encoder_out: Tensor, lengths: Tensor, blank_penalty: float = 0.0
 ) -> List[List[int]]:
     """

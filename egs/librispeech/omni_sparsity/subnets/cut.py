@@ -1,0 +1,111 @@
+"""Cuts sub-networks out of one averaged supernet."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+
+import omni
+from omni.errors import UserError
+
+from .. import registry
+from ..config import Config
+from ..model.supernet import make_supernet, system
+from ..model.transducer import Transducer, shipped
+from ..training.checkpoint import load_averaged
+from . import formats
+from .index import digest_of_spec
+from .subnet import Subnet, is_uniform, uniform_name
+
+
+class Cutter:
+    """The supernet of a training, its checkpoints averaged and loaded once, for any number of sub-networks.
+
+    Args:
+        made_of: {"epoch", "avg", "config_key"}, which checkpoints are averaged.
+
+    Raises:
+        UserError: a checkpoint is missing or of another configuration.
+    """
+
+    def __init__(self, config: Config, exp_dir: Path, made_of: Dict[str, Any]) -> None:
+        self.config, self.exp_dir, self.made_of = config, exp_dir, made_of
+        model = Transducer(config.model)
+        self.net = make_supernet(model, config.omni, config.train.seed)
+        self.trained = load_averaged(exp_dir, made_of["epoch"], made_of["avg"], model, self.net, config)
+        if system(config.omni, 0.0) == "dense":
+            # Its masks cut nothing in training, so the order that it kept is old: what counts is what it weighs now.
+            self.net.refresh(exact=True)
+
+    def read_spec(self, path: Path) -> omni.Spec:
+        """
+        Raises:
+            UserError: not a spec file, not of this model, or of sizes that the supernet does not have.
+        """
+        try:
+            spec = omni.load_spec(path, self.net.model)
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from None
+        for name in spec:
+            if name not in self.net.targets:
+                raise UserError(f"{path}: {name}: not a weight that this supernet prunes (omni.targets)")
+        for name, target in self.net.targets.items():
+            if not target.low <= spec.get(name, 0.0) <= target.high:
+                raise UserError(f"{path}: {name}: sparsity {spec.get(name, 0.0):g} is none that has trained: want "
+                                f"{target.low:g} to {target.high:g} (omni.targets)")
+        try:
+            self.net.bin_of(spec)
+        except ValueError as error:
+            raise UserError(f"{path}: {error} (omni.bins)") from None
+        if is_uniform(path.stem) and spec != self.uniform(path.stem, path):
+            raise UserError(f"{path}: not of one sparsity, as its name says; names that begin with sparsity- are those "
+                            "of --sparsities: rename the file")
+        return spec
+
+    def uniform(self, name: str, where: object) -> omni.Spec:
+        """The spec that goes by a name such as sparsity-0.7."""
+        try:
+            sparsity = float(name.partition("-")[2])
+            if name == uniform_name(sparsity):
+                return self.net.uniform(sparsity)
+        except ValueError:
+            pass
+        raise UserError(f"{where}: {name} names no sparsity from 0 to below 1: rename the file")
+
+    def cut(self, name: str, spec: omni.Spec, form: str = "pt") -> Subnet:
+        """Writes subnets/<name>.json and the file that would ship; what is said of it is measured on that file."""
+        net = copy.deepcopy(self.net)
+        net.prune_(spec)
+        blocks = {weight: target.blocks for weight, target in net.targets.items()}
+        paper, file = (self.exp_dir / "subnets" / f"{name}.{end}" for end in ("json", form))
+        storage = registry.load(formats, form, "format")
+        storage.write(file, dataclasses.asdict(self.config.model), shipped(net.model.state_dict()), blocks)
+        if not paper.is_file():
+            omni.save_spec(paper, spec, net.model)
+        state = shipped(storage.read(file).state_dict())
+        zeros = sum(int((state[weight] == 0).sum()) for weight in blocks)
+        sparsity = float(name.partition("-")[2]) if is_uniform(name) else round(net.mean_sparsity(spec), 6)
+        kind, passes = system(self.config.omni, sparsity), self.trained["passes"]
+        return Subnet(
+            name=name,
+            system=kind,
+            origin="own training" if kind in ("dense", "pruned") else "uniform" if is_uniform(name) else "searched",
+            sparsity=sparsity,
+            measured_sparsity=round(zeros / sum(state[weight].numel() for weight in blocks), 6),
+            spec=f"subnets/{paper.name}",
+            file=f"subnets/{file.name}",
+            bytes=file.stat().st_size,
+            params_total=sum(value.numel() for value in state.values()),
+            params_nonzero=sum(int(torch.count_nonzero(value)) for value in state.values()),
+            loss_backend=self.trained["loss_backend"],
+            train_passes=int(passes) if passes % 1 == 0 else round(passes, 1),
+            train_seconds=round(self.trained["train_seconds"], 1),
+            spec_digest=digest_of_spec(paper),
+            checkpoint=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+            **self.made_of,
+        )

@@ -1,0 +1,54 @@
+"""Toy trainings of two epochs, and stage 4 on copies of them."""
+
+import shutil
+
+import pytest
+import torch
+
+from egs.librispeech.omni_sparsity.subnets.__main__ import make_subnets
+from egs.librispeech.omni_sparsity.training.trainer import Trainer
+
+
+class Experiment:
+    """A training's folder, to do with as a test likes."""
+
+    def __init__(self, config, path):
+        self.config, self.path, self.folder = config, path, path / "subnets"
+
+    def stage4(self, *sparsities, avg=1, specs=()):
+        return make_subnets(self.config, self.path, 2, avg, list(sparsities), list(specs))
+
+    def drift(self, epoch, seed, size=1.0):
+        """Adds noise to the averaged weights of a checkpoint; -> them, by name."""
+        draw = torch.Generator().manual_seed(seed)
+        file = self.path / f"epoch-{epoch}.pt"
+        content = torch.load(file)
+        for value in content["model_avg"].values():
+            value += size * torch.randn(value.shape, generator=draw, dtype=value.dtype)
+        torch.save(content, file)
+        return content["model_avg"], content["averaged_until"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """{sampling: folder}, filled when first asked for."""
+    return {}, tmp_path_factory.mktemp("trained")
+
+
+def _experiment(config, data_dir, trained, tmp_path, sampling):
+    folders, root = trained
+    config.omni.sampling = sampling
+    if sampling not in folders:
+        Trainer(config, data_dir, root / sampling, tensorboard=False).run(0, 0)
+        folders[sampling] = root / sampling
+    return Experiment(config, shutil.copytree(folders[sampling], tmp_path / "exp"))
+
+
+@pytest.fixture
+def supernet(config, data_dir, trained, tmp_path):
+    return _experiment(config, data_dir, trained, tmp_path, config.omni.sampling)
+
+
+@pytest.fixture
+def dense(config, data_dir, trained, tmp_path):
+    return _experiment(config, data_dir, trained, tmp_path, "dense")
