@@ -136,6 +136,8 @@ def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     (["--sparsities", "0 1.0"], "1.0 is no share of zeros"),
     (["--sparsities", "-0.1"], "-0.1 is no share of zeros"),
     (["--config", "absent.yaml"], "--config absent.yaml: no such file"),
+    (["--specs", "absent.json"], "--specs absent.json: no such file"),
+    (["--decoding-method", "oracle"], "--decoding-method oracle: want one of greedy_search"),
     (["--set", "train.epochs=3"], "no setting train.epochs"),
     (["--nj", "0"], "--nj 0: want at least 1"),
     (["--skip-bad", "2"], "--skip-bad 2: want 0 or 1"),

@@ -191,3 +191,10 @@ def test_counts_of_each_utterance_are_kept_as_text(tmp_path):
     assert scoring.counted(score.by_utterance(), results) == list(score.utterances)
     for other in ("0,0,1 0,1,0 2,0,0", "0,0,0 0,1,0 2,0,0 0,0,0", "0,0,1 0,1,0 2,0,0 0,0,1", "0,0,1 0,1,0 1,0,0 0,0,0"):
         assert scoring.counted(other, results) is None
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_what_only_python_takes_for_an_end_of_line_is_none(tmp_path, odd):
+    results = [(f"a{odd}b", [f"ON{odd}E"], [])]
+    scoring.write_recogs(tmp_path / "recogs.txt", results)
+    assert scoring.read_recogs(tmp_path / "recogs.txt") == results
