@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from omni.errors import UserError
 from omni.lock import hold
 
 
@@ -38,3 +40,11 @@ def test_a_file_that_was_left_holds_nobody_up(tmp_path, capsys):
     with hold(tmp_path):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_who_will_not_wait_is_refused_and_told_of_whom(tmp_path):
+    with hold(tmp_path), pytest.raises(UserError, match=rf"{tmp_path.name}: another process \({os.getpid()}\) works there"):
+        with hold(tmp_path, wait=False):
+            pass
+    with hold(tmp_path, wait=False):
+        pass

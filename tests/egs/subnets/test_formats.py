@@ -9,8 +9,6 @@ import pytest
 import torch
 
 import omni
-
-import omni
 from egs.librispeech.omni_sparsity import registry
 from egs.librispeech.omni_sparsity.config import Model
 from egs.librispeech.omni_sparsity.model.transducer import Transducer, shipped

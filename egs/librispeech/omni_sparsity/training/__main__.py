@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from omni.errors import UserError, cli
 from omni.files import write_json, write_text
+from omni.lock import hold
 
 from ..config import Config, add_config_arguments, load_config
 from ..recorded import differences, record
@@ -60,7 +62,13 @@ def keep_config(exp_dir: Path, config: Config) -> None:
 def main() -> None:
     args = parse_arguments()
     config = load_config(args.config, args.overrides)
-    if os.environ.get("RANK", "0") == "0":  # of several processes the first one answers for all
+    # Of several processes the first one answers for all.
+    with hold(args.exp_dir, wait=False) if os.environ.get("RANK", "0") == "0" else nullcontext():
+        train(args, config)
+
+
+def train(args: argparse.Namespace, config: Config) -> None:
+    if os.environ.get("RANK", "0") == "0":
         keep_config(args.exp_dir, config)
     if (args.exp_dir / f"epoch-{config.train.num_epochs}.pt").is_file() and not (args.start_epoch or args.start_batch):
         print(f"{args.exp_dir}: trained for {config.train.num_epochs} epochs already")
