@@ -26,7 +26,6 @@ mini_scale=1.0
 skip_bad=0
 full_libri=0
 fbank=auto
-synthetic=0
 stack=auto
 python=
 set_args=()
@@ -41,6 +40,8 @@ export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
 if grep -q AuthenticAMD /proc/cpuinfo 2>/dev/null && grep -qw avx2 /proc/cpuinfo; then
   export MKL_DEBUG_CPU_TYPE=${MKL_DEBUG_CPU_TYPE:-5}
 fi
+# lhotse makes this empty folder whenever it is imported, and has no setting for it
+[ -e ~/.lhotse ] || trap 'rmdir ~/.lhotse/tools ~/.lhotse 2>/dev/null || :' EXIT
 
 help() {
   cat <<'EOF'
@@ -58,7 +59,8 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
 
   --stage N --stop-stage N   first and last stage                  (0 6)
   --corpus C                 mini | codes, synthetic; mini_librispeech
-                             | librispeech, downloaded           (mini)
+                             | librispeech, downloaded; a file of
+                             your own: docs/corpora.md           (mini)
   --download-dir DIR         a corpus that is there, or its place  (download/C)
   --data-dir DIR             manifests, features, lang             (data/C)
   --exp-dir DIR              checkpoints, logs, results            (exp/C)
@@ -120,7 +122,8 @@ whole --world-size "$world_size"; whole --num-nodes "$num_nodes"; whole --node-r
 [ "$stop_stage" -le 6 ] || fail "--stop-stage $stop_stage: stages are 0 to 6"
 [ "$stage" -le "$stop_stage" ] || fail "--stage $stage is after --stop-stage $stop_stage"
 [ "$nj" -ge 1 ] || fail "--nj $nj: want at least 1"
-[[ $mini_scale =~ ^[0-9]*\.?[0-9]+$ ]] || fail "--mini-scale $mini_scale: want a number such as 1 or 0.02"
+[[ $mini_scale =~ ^[0-9]*\.?[0-9]+$ ]] && awk -v x="$mini_scale" 'BEGIN { exit !(x > 0 && x <= 3) }' ||
+  fail "--mini-scale $mini_scale: want a number above 0, up to 3, such as 1 or 0.02"
 [ "$world_size" -ge 1 ] || fail "--world-size $world_size: want at least 1"
 [ "$num_nodes" -ge 1 ] || fail "--num-nodes $num_nodes: want at least 1"
 [ "$node_rank" -lt "$num_nodes" ] || fail "--node-rank $node_rank: want 0 to $((num_nodes - 1))"
@@ -132,14 +135,15 @@ done
 case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
 case $stack in auto | k2 | modern) ;; *) fail "--stack $stack: want auto, k2 or modern" ;; esac
 case $corpus in
-  mini | codes) default_config=$corpus synthetic=1 ;;
-  mini_librispeech) default_config=librispeech-100h ;;
-  librispeech) default_config=librispeech-100h; [ "$full_libri" = 0 ] || default_config=librispeech ;;
-  *) fail "--corpus $corpus: want mini, codes, mini_librispeech or librispeech" ;;
+  *.py) [ -f "$corpus" ] || fail "--corpus $corpus: no such file" ;;
+  *)
+    [ -f "local/corpora/$corpus.py" ] ||
+      fail "--corpus $corpus: want $(cd local/corpora && printf '%s, ' [!_]*.py | sed 's/[.]py//g')or a Python file (docs/corpora.md)"
+    ;;
 esac
-: "${download_dir:=download/$corpus}" "${data_dir:=data/$corpus}" "${exp_dir:=exp/$corpus}"
-: "${config:=$recipe/conf/$default_config.yaml}"
-[ -f "$config" ] || fail "--config $config: no such file"
+corpus_name=$(basename "$corpus" .py)
+: "${download_dir:=download/$corpus_name}" "${data_dir:=data/$corpus_name}" "${exp_dir:=exp/$corpus_name}"
+[ -z "$config" ] || [ -f "$config" ] || fail "--config $config: no such file"
 read -ra spec_files <<<"$specs"
 for file in ${spec_files[@]+"${spec_files[@]}"}; do
   [ -f "$file" ] || fail "--specs $file: no such file"
@@ -158,9 +162,17 @@ fi
 [ -n "$python" ] || python=$(tools/setup_env.sh --stack "$stack")
 python=${python#"$PWD/"}
 [ -x "$(command -v "$python")" ] || fail "--python $python: not a program"
+about_corpus=$("$python" -m local.corpora --corpus "$corpus" --full-libri "$full_libri")
+{ read -r default_config && read -r corpus_options && read -r corpus_key; } <<<"$about_corpus"
+[[ $default_config == *.yaml ]] || default_config=$recipe/conf/$default_config.yaml
+: "${config:=$default_config}"
+[ -f "$config" ] || fail "--config $config: no such file"
 settings=(--config "$config" ${set_args[@]+"${set_args[@]}"})
 # Says what is wrong with a setting or a sparsity now, not after an hour of training.
 vocab_size=$("$python" -m "$recipe_module.config" "${settings[@]}" --sparsities "$sparsities" --print model.vocab_size)
+
+# matplotlib's settings and its list of fonts, else left in the home folder
+export MPLCONFIGDIR=${MPLCONFIGDIR:-$exp_dir/.matplotlib}
 
 # ---- stages ----------------------------------------------------------------------------------------------------
 mkdir -p "$exp_dir/log" "$data_dir" || fail "$exp_dir or $data_dir cannot be made"
@@ -168,9 +180,9 @@ mkdir -p "$exp_dir/log" "$data_dir" || fail "$exp_dir or $data_dir cannot be mad
 # run NUMBER COMMAND...: standard output also goes to the log; so does standard error, unless it is a terminal that
 # shows progress bars.
 run() {
-  local log_file=$exp_dir/log/stage$1.log
+  local why log_file=$exp_dir/log/stage$1.log
   shift
-  { echo "# $*" >>"$log_file"; } 2>/dev/null || fail "$log_file cannot be written: is the disk full?"
+  why=$( { echo "# $*" >>"$log_file"; } 2>&1) || fail "$log_file cannot be written: ${why##*: }"
   if [ -t 2 ]; then
     "$@" | tee -a "$log_file"
   else
@@ -184,17 +196,22 @@ done_already() {
   [ "$(cat "$1")" = "$2" ] || fail "$data_dir was made with other settings ($(cat "$1"); now: $2): remove it or give another --data-dir"
 }
 
+# mark FILE KEY: that a data stage ended. Whole or absent, also when two runs end at the same instant.
 mark() {
-  { printf '%s\n' "$2" >"$1.tmp" && mv "$1.tmp" "$1"; } 2>/dev/null || fail "$1 cannot be written: is the disk full?"
+  local why
+  why=$( { printf '%s\n' "$2" >"$1.tmp.$$" && mv "$1.tmp.$$" "$1"; } 2>&1) && return
+  rm -f "$1.tmp.$$"
+  fail "$1 cannot be written: ${why##*: }"
 }
 
 wanted() {
   [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]
 }
 
-corpus_key="corpus=$corpus download_dir=$download_dir skip_bad=$skip_bad"
-[ "$synthetic" = 0 ] || corpus_key+=" seed=$seed mini_scale=$mini_scale"
-[ "$corpus" != librispeech ] || corpus_key+=" full_libri=$full_libri"
+corpus_key="corpus=$corpus_key download_dir=$download_dir skip_bad=$skip_bad"
+for name in $corpus_options; do
+  corpus_key+=" $name=${!name}"
+done
 fbank_key="fbank=$fbank"
 
 if wanted 0; then
@@ -202,11 +219,8 @@ if wanted 0; then
     log "stage 0: $data_dir/manifests is there"
   else
     log "stage 0: corpus $corpus"
-    if [ "$synthetic" = 1 ]; then
-      run 0 "$python" -m local.synthesize_mini --corpus "$corpus" --download-dir "$download_dir" --seed "$seed" --nj "$nj" --scale "$mini_scale"
-    fi
     run 0 "$python" -m local.prepare_corpus --corpus "$corpus" --download-dir "$download_dir" --data-dir "$data_dir" \
-      --nj "$nj" --skip-bad "$skip_bad" --full-libri "$full_libri"
+      --nj "$nj" --skip-bad "$skip_bad" --seed "$seed" --mini-scale "$mini_scale" --full-libri "$full_libri"
     mark "$data_dir/.stage0" "$corpus_key"
   fi
 fi
@@ -216,8 +230,7 @@ if wanted 1; then
     log "stage 1: $data_dir/fbank is there"
   else
     log "stage 1: features"
-    run 1 "$python" -m local.compute_fbank --data-dir "$data_dir" --download-dir "$download_dir" --nj "$nj" \
-      --backend "$fbank"
+    run 1 "$python" -m local.compute_fbank --data-dir "$data_dir" --nj "$nj" --backend "$fbank"
     mark "$data_dir/.stage1" "$fbank_key"
   fi
 fi
@@ -263,4 +276,7 @@ if wanted 6; then
   log "stage 6: report"
   run 6 "$python" -m "$recipe_module.report" --exp-dir "$exp_dir" --data-dir "$data_dir" --command "$command_line"
 fi
-log "done"
+log "done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+if wanted 6; then
+  log "next: open $exp_dir/report.html; the table is in $exp_dir/RESULTS.md, the sub-networks in $exp_dir/subnets"
+fi

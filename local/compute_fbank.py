@@ -1,8 +1,9 @@
 """Stage 1: 80-bin fbank features of every subset, and of noise to mix into training.
 
-    python -m local.compute_fbank --data-dir data/mini --download-dir download/mini --nj 2
+    python -m local.compute_fbank --data-dir data/mini --nj 2
 
-Reads <data-dir>/manifests/librispeech_{recordings,supervisions}_<subset>.jsonl.gz and writes
+Reads <data-dir>/manifests/librispeech_{recordings,supervisions}_<subset>.jsonl.gz and, where they are there,
+noise_recordings.jsonl.gz and musan_recordings_<part>.jsonl.gz. Writes
 <data-dir>/fbank/librispeech_cuts_<subset>.jsonl.gz and <data-dir>/fbank/noise_cuts.jsonl.gz. Subsets whose
 name starts with "train" hold each utterance three times: as recorded, and at 0.9 and 1.1 of its speed
 (`<id>_sp0.9`, `<id>_sp1.1`). What is whole is skipped; a killed run goes on where it was (fbank_shards.py).
@@ -11,8 +12,6 @@ name starts with "train" hold each utterance three times: as recorded, and at 0.
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
 import logging
 import time
 from pathlib import Path
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Sequence
 
 from egs.librispeech.omni_sparsity.data.fbank import BACKENDS, NUM_MEL_BINS, SAMPLING_RATE, choose_backend
 from local.fbank_noise import noise_to_store
-from local.fbank_shards import CutsToStore, compute_all, join, split
-from local.progress import progress
+from local.fbank_shards import CutsToStore, compute_all, digest, join, split
+from local.progress import TIME, progress
 from omni.errors import UserError, cli
 from omni.lock import hold
 
@@ -55,7 +54,7 @@ def subset_to_store(data_dir: Path, subset: str, perturb_speed: bool) -> CutsToS
     manifests = data_dir / "manifests"
     paths = [manifests / f"librispeech_{kind}_{subset}.jsonl.gz" for kind in ("recordings", "supervisions")]
     speeds = SPEEDS if perturb_speed and subset.startswith("train") else SPEEDS[:1]
-    made_from = {"manifests": _hash(paths), "num_mel_bins": NUM_MEL_BINS, "speeds": list(speeds)}
+    made_from = {"manifests": digest(paths), "num_mel_bins": NUM_MEL_BINS, "speeds": list(speeds)}
     fbank = data_dir / "fbank"
     return CutsToStore(
         fbank / f"librispeech_cuts_{subset}.jsonl.gz",
@@ -104,7 +103,6 @@ def load_cuts(recordings: Path, supervisions: Path) -> list[MonoCut]:
 
 def compute_fbank(
     data_dir: Path,
-    download_dir: Path | None = None,
     nj: int = 2,
     perturb_speed: bool = True,
     backend: str = "auto",
@@ -114,11 +112,9 @@ def compute_fbank(
     names = subsets(data_dir / "manifests")
     if nj < 1:
         raise UserError(f"--nj {nj}: at least one process is needed")
-    if download_dir is not None and not download_dir.is_dir():
-        raise UserError(f"--download-dir {download_dir}: no such folder")
     with hold(data_dir):
         sets = [subset_to_store(data_dir, name, perturb_speed) for name in names]
-        sets.append(noise_to_store(data_dir, download_dir))
+        sets.append(noise_to_store(data_dir))
         missing = [wanted for wanted in sets if not wanted.is_whole()]
         for path in sorted((data_dir / "fbank").glob("librispeech_cuts_*.jsonl.gz")):
             if path not in [wanted.path for wanted in sets]:
@@ -152,19 +148,6 @@ def _compute(sets: Sequence[CutsToStore], nj: int, backend: str, shard_size: int
     logging.info("features took %.1f s", time.monotonic() - started)
 
 
-def _hash(paths: Sequence[Path]) -> str:
-    """Of the manifests' lines, whatever their order and compression."""
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            with gzip.open(path, "rb") as lines:
-                for line in sorted(lines):
-                    digest.update(line)
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise UserError(f"{path}: not a whole gzip file; remove it and run stage 0 again") from error
-    return digest.hexdigest()
-
-
 def get_parser() -> argparse.ArgumentParser:
     """The options of this command."""
     parser = argparse.ArgumentParser(
@@ -173,7 +156,6 @@ def get_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data-dir", type=Path, required=True, help="holds manifests/, gets fbank/")
-    parser.add_argument("--download-dir", type=Path, help="the corpus, for its noise/ folder")
     parser.add_argument("--nj", type=int, default=2, help="number of processes (default: 2)")
     parser.add_argument("--perturb-speed", type=int, choices=(0, 1), default=1, help="train: 0.9 and 1.1 too")
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: kaldifeat if it is there")
@@ -184,8 +166,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. `arguments` default to the command line's."""
     args = get_parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
-    compute_fbank(args.data_dir, args.download_dir, args.nj, bool(args.perturb_speed), args.backend)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt=TIME, level=logging.INFO)
+    compute_fbank(args.data_dir, args.nj, bool(args.perturb_speed), args.backend)
 
 
 if __name__ == "__main__":

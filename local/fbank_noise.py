@@ -1,8 +1,8 @@
 """Noise to mix into training speech: what the corpus brings, or generated noise where it brings none.
 
-Looked for: `noise/` beside the subsets of the corpus (the mini corpus has it), and MUSAN's manifests in
-`<data-dir>/manifests` (`lhotse prepare musan`). When there is neither, four minutes of noise in four colours
-are generated into `<data-dir>/noise`, so that training can always mix. All is cut into windows of 10 s.
+Looked for in `<data-dir>/manifests`: stage 0's manifest of the corpus's own noise (the mini corpus has some), and
+MUSAN's (`lhotse prepare musan`). When there is neither, four minutes of noise in four colours are generated into
+`<data-dir>/noise`, so that training can always mix. All is cut into windows of 10 s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egs.librispeech.omni_sparsity.data.fbank import SAMPLING_RATE
-from local.fbank_shards import CutsToStore
+from local.fbank_shards import CutsToStore, digest
 from omni.files import atomic
 from omni.errors import UserError
 
@@ -29,25 +29,23 @@ COLOURS = {"white": 0.0, "pink": 0.5, "brown": 1.0, "speech": None}  # amplitude
 _SEED = 20
 
 
-def noise_to_store(data_dir: Path, download_dir: Path | None) -> CutsToStore:
+def noise_to_store(data_dir: Path) -> CutsToStore:
     """Says which noise gets features; reads no audio.
 
     Args:
-        data_dir: `fbank/noise_cuts.jsonl.gz` is to be written below it.
-        download_dir: the corpus, `noise/` is in it or in its child LibriSpeech; None: no such folder.
+        data_dir: `fbank/noise_cuts.jsonl.gz` is to be written below it, `manifests/` is in it.
     """
-    files = []
-    for folder in (download_dir, download_dir / "LibriSpeech") if download_dir else ():
-        for pattern in ("**/[!.]*.flac", "**/[!.]*.wav"):  # not what a killed stage 0 left: .tmp-*
-            files += sorted((folder / "noise").glob(pattern))
-    musan = sorted((data_dir / "manifests").glob("musan_recordings_*.jsonl.gz"))
-    if files or musan:
-        made_from: dict[str, Any] = {str(path): path.stat().st_size for path in files + musan}
+    folder = data_dir / "manifests"
+    found = [*folder.glob("noise_recordings.jsonl.gz"), *sorted(folder.glob("musan_recordings_*.jsonl.gz"))]
+    if found:
+        made_from: dict[str, Any] = {"manifests": digest(found)}
     else:
         made_from = {"generated": list(COLOURS), "seconds": SECONDS_A_COLOUR, "seed": _SEED}
 
     def cuts() -> list[MonoCut]:
-        return windows(_recordings(files or (() if musan else generate(data_dir / "noise")), musan))
+        if found:
+            return windows(_recordings(found))
+        return windows([_generated(path) for path in generate(data_dir / "noise")])
 
     fbank = data_dir / "fbank"
     return CutsToStore(fbank / "noise_cuts.jsonl.gz", fbank / "noise_feats", made_from, cuts)
@@ -112,19 +110,21 @@ def coloured_noise(colour: str, seconds: float, seed: int) -> np.ndarray:
     return (0.5 * noise / np.abs(noise).max()).astype(np.float32)
 
 
-def _recordings(files, musan: list[Path]) -> list[Recording]:
-    from lhotse import Recording, load_manifest
+def _generated(path: Path) -> Recording:
+    from lhotse import Recording
 
-    found = []
-    for path in files:
-        try:
-            found.append(Recording.from_file(path, recording_id=f"noise-{path.stem}"))
-        except Exception as error:  # whatever the audio library raises
-            raise UserError(f"{path}: cannot be read as audio; mend or remove it, then run again") from error
-    for path in musan:
-        found += sorted(load_manifest(path), key=lambda recording: recording.id)
+    return Recording.from_file(path, recording_id=f"noise-{path.stem}")
+
+
+def _recordings(manifests: list[Path]) -> list[Recording]:
+    from lhotse import load_manifest
+
+    recordings = []
+    for path in manifests:
+        loaded = load_manifest(path)
+        recordings += sorted(loaded, key=lambda one: one.id) if path.name.startswith("musan") else loaded
     seen: set[str] = set()
-    for recording in found:
+    for recording in recordings:
         if recording.sampling_rate != SAMPLING_RATE or recording.num_channels != 1:
             raise UserError(
                 f"{recording.sources[0].source}: {recording.sampling_rate} Hz, {recording.num_channels} "
@@ -133,4 +133,4 @@ def _recordings(files, musan: list[Path]) -> list[Recording]:
         if recording.id in seen:
             raise UserError(f"noise: two recordings are called {recording.id}; rename one")
         seen.add(recording.id)
-    return found
+    return recordings

@@ -17,6 +17,7 @@ uncompressed numpy files 0.05 ms and 96 kB; lilcom files 0.18 ms and 28 kB. Ten 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import itertools
 import json
 import logging
@@ -64,8 +65,8 @@ class CutsToStore:
         try:
             with gzip.open(self.path, "rt", encoding="utf-8") as lines:
                 first = json.loads(next(lines))
-            if not Path(first["features"]["storage_path"]).exists():
-                return False  # the features were removed, or the folder was moved
+            if not (self.storage / Path(first["features"]["storage_path"]).name).exists():
+                return False  # the features were removed
         except (OSError, EOFError, ValueError, LookupError, TypeError, StopIteration):
             return False  # not a cuts manifest with features
         plan = _read_plan(self.plan_path)
@@ -86,6 +87,19 @@ class Shard:
     @property
     def lines(self) -> Path:
         return self.stem.with_suffix(".jsonl")
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """Of the manifests' lines, whatever their order and compression."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with gzip.open(path, "rb") as lines:
+                for line in sorted(lines):
+                    digest.update(line)
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise UserError(f"{path}: not a whole gzip file; remove it and run stage 0 again") from error
+    return digest.hexdigest()
 
 
 def split(wanted: CutsToStore, backend: str, shard_size: int) -> list[Shard]:

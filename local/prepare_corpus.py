@@ -1,10 +1,11 @@
-"""Finds or downloads a corpus, checks every file of it, and writes lhotse manifests. Part of stage 0.
+"""Stage 0: obtains a corpus, checks every file and text of it, and writes lhotse manifests.
 
     python -m local.prepare_corpus --corpus mini --download-dir download/mini --data-dir data/mini
 
-The rule for what is bad (FLAC that does not decode, is not 16 kHz or not mono; an empty transcript; text
-without audio; audio without text): nothing is written and the first offender is named; with --skip-bad 1
-each is named in <data-dir>/manifests/left_out.txt, counted on the terminal, and left out.
+The rule for what is bad (audio that does not decode, is not 16 kHz, not mono, shorter than 40 ms or has a sample that
+is no number; a transcript that is empty, not UTF-8 or has a symbol of the BPE model; text without audio; audio without
+text; a name that is there twice): nothing is written and the first offender is named; with --skip-bad 1 each is named
+in <data-dir>/manifests/left_out.txt, counted on the terminal, and left out. Texts are brought into one form (local/text.py).
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ import argparse
 import json
 import logging
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from local.check_audio import Problem, chapters, check_all
-from local.layout import fingerprint, locate
-from local.mini.designs import DESIGNS
-from omni.files import atomic, write_json, write_text
+from local import manifests as making
+from local.corpora import find, names
+from local.corpus import Corpus, Problem, Settings
 from omni.errors import UserError, cli
+from omni.files import atomic, write_json, write_text
 from omni.lock import hold
 
-CORPORA = (*DESIGNS, "mini_librispeech", "librispeech")
 PARTS = ("recordings", "supervisions")
+NOISE = "noise_recordings.jsonl.gz"
 STAMP = "prepared.json"
 LEFT_OUT = "left_out.txt"
+VERSION = 2  # of what is checked and written: with another one, stage 0 looks at the corpus again
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,23 +35,24 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpus", default="mini", help=" | ".join(CORPORA))
-    parser.add_argument(
-        "--download-dir", type=Path, help="holds the subsets, or LibriSpeech/ (download/<corpus>)"
-    )
+    parser.add_argument("--corpus", default="mini", help=f"{' | '.join(names())} | a Python file (docs/corpora.md)")
+    parser.add_argument("--download-dir", type=Path, help="the corpus, or where it goes (download/<corpus>)")
     parser.add_argument("--data-dir", type=Path, help="manifests/ appears in it (data/<corpus>)")
-    parser.add_argument("--nj", type=int, default=2, help="processes that check audio")
+    parser.add_argument("--nj", type=int, default=2, help="processes; they change no byte of the result")
     parser.add_argument("--skip-bad", type=int, choices=(0, 1), default=0, help="1: leave out what is bad")
+    parser.add_argument("--seed", type=int, default=42, help="of a synthetic corpus: every sentence, voice and sample")
+    parser.add_argument("--mini-scale", type=float, default=1.0, help="of a synthetic corpus: 0.02 is a toy, 1.0 whole")
     parser.add_argument("--full-libri", type=int, choices=(0, 1), default=0, help="1: 960 hours, 0: 100")
     return parser
 
 
-def prepare(subsets: list[Path], manifests: Path, jobs: int, skip_bad: bool) -> dict[str, dict]:
-    """Checks `subsets` and writes their manifests.
+def prepare(corpus: Corpus, folder: Path, jobs: int, skip_bad: bool) -> dict[str, dict]:
+    """Checks `corpus` and writes its manifests.
 
     Args:
-        subsets: folders in LibriSpeech layout.
-        manifests: librispeech_{recordings,supervisions}_<subset>.jsonl.gz appear here, last of all the stamp.
+        corpus: obtained.
+        folder: librispeech_{recordings,supervisions}_<subset>.jsonl.gz and, if the corpus brings noise,
+            noise_recordings.jsonl.gz appear here, last of all the stamp.
         jobs: processes.
         skip_bad: leave out what is bad, rather than refuse.
 
@@ -60,47 +62,43 @@ def prepare(subsets: list[Path], manifests: Path, jobs: int, skip_bad: bool) -> 
     Raises:
         UserError: something is bad and `skip_bad` is false, or nothing is left of a subset.
     """
-    stamp = manifests / STAMP
+    stamp = folder / STAMP
     state = {
-        "fingerprint": fingerprint(subsets),
-        "folders": [str(path) for path in subsets],
+        "version": VERSION,
+        "fingerprint": corpus.fingerprint(),
+        "folders": [str(path) for path in corpus.files()],
         "skip_bad": skip_bad,
     }
     table = _read_stamp(stamp, state)
     if table is not None:
         return table
-    lines, problems = _check(subsets, jobs)
+    good, problems = making.sound_utterances(corpus, jobs)
+    noise, bad_noise = making.sound_noise(corpus)
+    problems += bad_noise
     if problems and not skip_bad:
         raise UserError(_refusal(problems))
-    empty = next((subset for subset in subsets if not lines[subset]), None)
-    if empty is not None:
-        bad = [problem for problem in problems if empty in problem.file.parents]
-        why = (
-            f"nothing is left of it without what is bad, first: {bad[0]}"
-            if bad
-            else "its transcripts are empty"
-        )
-        raise UserError(f"{empty} has no utterance: {why}")
-    made = {subset: _manifests(subset, lines[subset], jobs) for subset in subsets}
+    making.need_utterances(good, problems)
+    made = {subset: making.manifests(utterances, jobs) for subset, utterances in good.items()}
 
-    manifests.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    names = {_name(part, subset) for subset in subsets for part in PARTS}
-    for old in manifests.glob("librispeech_*.jsonl.gz"):
-        if old.name not in names:  # of a subset that is gone: later stages take all they find
+    files = {_name(part, subset): items for subset, sets in made.items() for part, items in zip(PARTS, sets)}
+    if noise:
+        files[NOISE] = making.noise_manifest(noise)
+    for old in (*folder.glob("librispeech_*.jsonl.gz"), *folder.glob(NOISE)):
+        if old.name not in files:  # of a subset that is gone: later stages take all they find
             old.unlink()
-    for subset, sets in made.items():
-        for part, items in zip(PARTS, sets):
-            with atomic(manifests / _name(part, subset)) as beside:
-                items.to_file(beside)
-    write_text(manifests / LEFT_OUT, "".join(f"{problem.utterance}\t{problem}\n" for problem in problems))
-    table = {subset.name: _count(subset, made[subset][1], problems) for subset in subsets}
-    write_json(stamp, {**state, "table": table})
+    for name, items in files.items():
+        with atomic(folder / name) as beside:
+            items.to_file(beside)
+    write_text(folder / LEFT_OUT, "".join(f"{problem.utterance}\t{problem}\n" for problem in problems))
+    table = {subset: _count(subset, sets[1], problems) for subset, sets in made.items()}
+    write_json(stamp, {**state, "files": list(files), "table": table})
     return table
 
 
-def _name(part: str, subset: Path) -> str:
-    return f"librispeech_{part}_{subset.name}.jsonl.gz"
+def _name(part: str, subset: str) -> str:
+    return f"librispeech_{part}_{subset}.jsonl.gz"
 
 
 def _read_stamp(stamp: Path, state: dict) -> dict | None:
@@ -109,31 +107,9 @@ def _read_stamp(stamp: Path, state: dict) -> dict | None:
         found = json.loads(stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    names = [_name(part, Path(folder)) for folder in state["folders"] for part in PARTS]
     if any(found.get(key) != value for key, value in state.items()):
         return None
-    return found["table"] if all((stamp.parent / name).is_file() for name in names) else None
-
-
-def _check(subsets: list[Path], jobs: int) -> tuple[dict[Path, list[str]], list[Problem]]:
-    """Transcript lines of all sound utterances by subset, and all problems."""
-    folders = [(subset, folder) for subset in subsets for folder in chapters(subset)]
-    lines: dict[Path, list[str]] = {subset: [] for subset in subsets}
-    problems: list[Problem] = []
-    seen: dict[str, Path] = {}
-    for (subset, folder), chapter in zip(folders, check_all([folder for _, folder in folders], jobs)):
-        problems += chapter.problems
-        for line, _ in chapter.good:
-            name = line.split(maxsplit=1)[0]
-            # lhotse finds the sound of a-b-c in <subset>/a/b/; and ids must be unique for it.
-            if subset.joinpath(*name.split("-")[:-1]) != folder or name in seen:
-                where = "of the same name elsewhere" if name in seen else "in a folder of another name"
-                kind = f"utterance {where}"
-                problems.append(Problem(kind, name, folder / f"{name}.flac", str(seen.get(name, ""))))
-                continue
-            seen[name] = folder
-            lines[subset].append(line)
-    return lines, problems
+    return found["table"] if all((stamp.parent / name).is_file() for name in found["files"]) else None
 
 
 def _refusal(problems: list[Problem]) -> str:
@@ -144,26 +120,7 @@ def _refusal(problems: list[Problem]) -> str:
     )
 
 
-def _manifests(subset: Path, lines: list[str], jobs: int):
-    """lhotse's recordings and supervisions of `lines`, fixed and validated as its prepare_librispeech does.
-
-    prepare_librispeech itself reads the .trans.txt files, so it would take in what has been left out, and
-    it stops with a traceback at an empty transcript; this is its inner function on the lines that are
-    good.
-    """
-    from lhotse import RecordingSet, SupervisionSet, fix_manifests, validate_recordings_and_supervisions
-    from lhotse.recipes.librispeech import parse_utterance
-
-    with ThreadPoolExecutor(jobs) as pool:
-        pairs = list(pool.map(lambda line: parse_utterance(subset, line, {}), lines))
-    recordings = RecordingSet.from_recordings(pair[0] for pair in pairs)
-    supervisions = SupervisionSet.from_segments(pair[1] for pair in pairs)
-    recordings, supervisions = fix_manifests(recordings, supervisions)
-    validate_recordings_and_supervisions(recordings, supervisions)
-    return recordings, supervisions
-
-
-def _count(subset: Path, supervisions, problems: list[Problem]) -> dict:
+def _count(subset: str, supervisions, problems: list[Problem]) -> dict:
     words = [word for supervision in supervisions for word in supervision.text.split()]
     return {
         "speakers": len({supervision.speaker for supervision in supervisions}),
@@ -171,7 +128,7 @@ def _count(subset: Path, supervisions, problems: list[Problem]) -> dict:
         "hours": round(sum(supervision.duration for supervision in supervisions) / 3600, 4),
         "words": len(words),
         "distinct_words": len(set(words)),
-        "left_out": sum(subset in problem.file.parents for problem in problems),
+        "left_out": sum(problem.subset == subset for problem in problems),
     }
 
 
@@ -191,22 +148,24 @@ def show(table: dict[str, dict]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. `arguments` default to the command line's."""
     args = get_parser().parse_args(arguments)
-    if args.corpus not in CORPORA:
-        raise UserError(f"--corpus {args.corpus}: there are {', '.join(CORPORA)}")
     if args.nj < 1:
         raise UserError(f"--nj {args.nj}: at least one process is needed")
+    if not 0 < args.mini_scale <= 3:
+        raise UserError(f"--mini-scale {args.mini_scale}: give a number above 0, up to 3")
     logging.getLogger().setLevel(logging.ERROR)
-    download_dir = args.download_dir or Path("download") / args.corpus
-    data_dir = args.data_dir or Path("data") / args.corpus
-    manifests = data_dir / "manifests"
+    kind = find(args.corpus)
+    download_dir = args.download_dir or Path("download") / kind.name()
+    data_dir = args.data_dir or Path("data") / kind.name()
+    corpus = kind(Settings(download_dir, args.seed, args.mini_scale, bool(args.full_libri), args.nj))
+    folder = data_dir / "manifests"
     with hold(data_dir):
-        subsets = locate(args.corpus, download_dir, bool(args.full_libri))
-        table = prepare(subsets, manifests, args.nj, bool(args.skip_bad))
+        corpus.obtain()
+        table = prepare(corpus, folder, args.nj, bool(args.skip_bad))
     print(show(table))
-    left_out = sum(row["left_out"] for row in table.values())
+    left_out = (folder / LEFT_OUT).read_text(encoding="utf-8").count("\n")
     if left_out:
-        print(f"{left_out} utterances are bad and left out: see {manifests / LEFT_OUT}")
-    print(f"manifests in {manifests}")
+        print(f"{left_out} utterances are bad and left out: see {folder / LEFT_OUT}")
+    print(f"manifests in {folder}")
 
 
 if __name__ == "__main__":

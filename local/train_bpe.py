@@ -17,19 +17,19 @@ import io
 import json
 import logging
 import re
-import unicodedata
 from collections import Counter
 from pathlib import Path
 
+from local import text as form
+from local.progress import TIME
+from local.text import SPECIAL
 from omni.files import atomic, write_json, write_text
 from omni.errors import UserError, cli
 from omni.lock import hold
 
-SPECIAL = ("<blk>", "<sos/eos>", "<unk>")  # ids 0, 1, 2: icefall's decoders count on them
-
 
 def read_texts(data_dir: Path) -> dict[str, list[str]]:
-    """The transcripts of every subset, sorted.
+    """The transcripts of every subset, in the form of local/text.py (manifests of others may not have it), sorted.
 
     Raises:
         UserError: there are no manifests, none of them is a training set, or training has no text.
@@ -40,7 +40,7 @@ def read_texts(data_dir: Path) -> dict[str, list[str]]:
         subset = path.name.removeprefix("librispeech_supervisions_").removesuffix(".jsonl.gz")
         try:
             with gzip.open(path, "rt", encoding="utf-8") as lines:
-                texts[subset] = sorted(json.loads(line).get("text") or "" for line in lines)
+                texts[subset] = sorted(form.normalise(json.loads(line).get("text") or "") for line in lines)
         except (EOFError, ValueError, gzip.BadGzipFile) as error:
             raise UserError(f"{path}: not a supervision manifest; remove it and run stage 0 again") from error
     if not texts:
@@ -75,6 +75,7 @@ def train(texts: list[str], vocab_size: int) -> bytes:
             model_writer=model,
             vocab_size=vocab_size,
             model_type="unigram",
+            normalization_rule_name=form.RULE,
             character_coverage=1.0,
             input_sentence_size=100_000_000,
             user_defined_symbols=list(SPECIAL[:2]),
@@ -104,11 +105,12 @@ def _refusal(told: str, vocab_size: int) -> str | None:
     return None
 
 
-def unknown_characters(model: bytes, texts: list[str]) -> tuple[Counter[str], int]:
-    """What of `texts` the model can only write as `<unk>`.
+def unknown_characters(model: bytes, texts: list[str]) -> tuple[Counter[str], int, int]:
+    """What of `texts` (in the form of local/text.py) the model can only write as `<unk>`.
 
     Returns:
-        How often each such character occurs, and the number of texts with at least one.
+        How often each such character occurs, and the number of texts and of words with at least one. These words cannot
+        be recognised, whatever the model hears.
     """
     import sentencepiece
 
@@ -116,10 +118,11 @@ def unknown_characters(model: bytes, texts: list[str]) -> tuple[Counter[str], in
     unknown = {
         char
         for char in set("".join(texts))
-        if not char.isspace() and processor.unk_id() in processor.encode(unicodedata.normalize("NFKC", char))
+        if not char.isspace() and processor.unk_id() in processor.encode(char)
     }
     counts = Counter(char for text in texts for char in text if char in unknown)
-    return counts, sum(any(char in unknown for char in text) for text in texts)
+    words = (word for text in texts for word in text.split())
+    return counts, sum(not unknown.isdisjoint(text) for text in texts), sum(not unknown.isdisjoint(word) for word in words)
 
 
 def tokens(model: bytes) -> str:
@@ -159,12 +162,13 @@ def _make(lang_dir: Path, texts: dict[str, list[str]], made_from: dict) -> None:
     vocab_size = made_from["vocab_size"]
     model = train(training_text(texts), vocab_size)
     for subset, lines in texts.items():
-        counts, affected = unknown_characters(model, lines)
+        counts, affected, words = unknown_characters(model, lines)
         if counts:
             found = ", ".join(f"{char!r} {count} times" for char, count in counts.most_common(10))
             logging.warning(
-                "%s: %d of %d texts hold characters that training never had and no token can write: %s",
-                subset, affected, len(lines), found,
+                "%s: %d of %d texts hold characters that training never had and no token can write: %s; "
+                "their %d words will always count as errors",
+                subset, affected, len(lines), found, words,
             )
     _remove(lang_dir)  # no mixture of two models, whenever we are killed
     try:
@@ -200,7 +204,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. `arguments` default to the command line's."""
     args = get_parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt=TIME, level=logging.INFO)
     if args.vocab_size <= len(SPECIAL):
         raise UserError(f"--vocab-size {args.vocab_size}: give more than the {len(SPECIAL)} special tokens")
     train_bpe(args.data_dir, args.vocab_size, args.lang_dir or args.data_dir / f"lang_bpe_{args.vocab_size}")

@@ -72,15 +72,6 @@ def _missing(folder: Path, stamp: dict) -> tuple[list[Speaker], list[Task]]:
     return cast, tasks
 
 
-def unfinished(folder: Path) -> bool:
-    """Whether a call of `build` for `folder` began and did not end."""
-    stamp = _read(folder / STAMP)
-    design = DESIGNS.get(stamp.get("corpus")) if stamp else None
-    if design is None or stamp.get("version") != design.version:
-        return False
-    return bool(_missing(folder, stamp)[1])
-
-
 def _read(stamp: Path) -> dict | None:
     try:
         return json.loads(stamp.read_text(encoding="utf-8"))

@@ -55,11 +55,17 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _float(path: Path, value: float, samples: int = 8000) -> None:
+    sound = np.full(samples, 0.1)
+    sound[-1] = value
+    soundfile.write(path, sound, 16000, format="WAV", subtype="FLOAT")  # whatever its name says
+
+
 def _text(path: Path, line: str) -> None:
     transcript = path.with_name("1-10.trans.txt")
     lines = transcript.read_text().splitlines()
     lines[0] = line
-    transcript.write_text("\n".join(filter(None, lines)) + "\n")
+    transcript.write_text("\n".join(filter(None, lines)) + "\n", encoding="latin-1" if "\xc9" in line else "utf-8")
 
 
 # kind as it is named to the user -> what makes the first utterance of train-clean-100 so
@@ -68,7 +74,13 @@ BAD: dict[str, list[Callable[[Path], None]]] = {
                                    lambda path: path.write_bytes(b"<html>not found</html>")],
     "audio that is not 16 kHz": [lambda path: _rewrite(path, rate=8000)],
     "audio that is not mono": [lambda path: _rewrite(path, channels=2)],
-    "empty transcript": [lambda path: _text(path, path.stem), lambda path: _text(path, path.stem + "   ")],
+    "audio shorter than 40 ms": [lambda path: _float(path, 0.1, 1), lambda path: _float(path, 0.1, 153)],
+    "audio with a sample that is no number or out of range": [
+        lambda path: _float(path, np.nan), lambda path: _float(path, -np.inf), lambda path: _float(path, 1e20)],
+    "empty transcript": [lambda path: _text(path, path.stem), lambda path: _text(path, path.stem + "   "),
+                         lambda path: _text(path, path.stem + " \u200b")],
+    "transcript that is not UTF-8": [lambda path: _text(path, path.stem + " CAF\xc9")],
+    "transcript with a reserved symbol": [lambda path: _text(path, path.stem + " GO <blk> ON")],
     "text without audio": [lambda path: path.unlink()],
     "audio without text": [lambda path: _text(path, "")],
     "utterance with two transcripts": [lambda path: _text(path, f"{path.stem} ONE\n{path.stem} TWO")],

@@ -149,12 +149,12 @@ def test_result_does_not_depend_on_the_number_of_processes(data_dir, reference):
 KILLED_IN_THE_MIDDLE = """
 import os, signal, time
 from pathlib import Path
-import local.fbank
+import egs.librispeech.omni_sparsity.data.fbank as fbank
 import local.fbank_noise
 from local.compute_fbank import compute_fbank
 
 local.fbank_noise.SECONDS_A_COLOUR = 4
-main, real = os.getpid(), local.fbank.load_samples
+main, real = os.getpid(), fbank.load_samples
 
 def deadly(cut):
     if cut.id == "train-clean-3_sp0.9":
@@ -163,7 +163,7 @@ def deadly(cut):
         time.sleep(60)  # ends because the main process is no more
     return real(cut)
 
-local.fbank.load_samples = deadly
+fbank.load_samples = deadly
 compute_fbank(Path("data"), nj=2, shard_size=2)
 """
 
@@ -283,9 +283,10 @@ def test_noise_can_be_mixed_into_training_cuts(data_dir):
 
 
 def test_noise_of_the_corpus_is_used(data_dir, tmp_path):
-    (tmp_path / "download" / "noise").mkdir(parents=True)
-    soundfile.write(tmp_path / "download" / "noise" / "hum.flac", _tone(3.0, 100), 16000)
-    compute_fbank(data_dir, tmp_path / "download", nj=1)
+    soundfile.write(tmp_path / "hum.flac", _tone(3.0, 100), 16000)
+    noise = [Recording.from_file(tmp_path / "hum.flac", recording_id="noise-hum")]
+    RecordingSet.from_recordings(noise).to_file(data_dir / "manifests" / "noise_recordings.jsonl.gz")
+    compute_fbank(data_dir, nj=1)
     assert [cut.id for cut in CutSet.from_file(data_dir / "fbank" / "noise_cuts.jsonl.gz")] == ["noise-hum-0"]
     assert not (data_dir / "noise").exists()
 
@@ -369,7 +370,7 @@ def test_full_disk_is_one_clear_line_and_leaves_no_half_shard(data_dir, referenc
 
 
 def test_a_process_that_is_killed_is_one_clear_line(data_dir, monkeypatch, capsys):
-    import local.fbank
+    import egs.librispeech.omni_sparsity.data.fbank as fbank
 
     main_process = os.getpid()
 
@@ -377,11 +378,10 @@ def test_a_process_that_is_killed_is_one_clear_line(data_dir, monkeypatch, capsy
         assert os.getpid() != main_process
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(local.fbank, "load_samples", killed)
+    monkeypatch.setattr(fbank, "load_samples", killed)
     line = _one_line(capsys, "--data-dir", str(data_dir), "--nj", "2")
     assert "one of 2 feature processes was killed" in line and "it goes on from here" in line
 
 
 def test_options_that_make_no_sense(data_dir, capsys):
     assert "--nj 0" in _one_line(capsys, "--data-dir", str(data_dir), "--nj", "0")
-    assert "nowhere: no such folder" in _one_line(capsys, "--data-dir", "data", "--download-dir", "nowhere")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from lhotse import CutSet, load_manifest, validate_recordings_and_supervisions
 
+from local.compute_fbank import compute_fbank
 from local.mini.voices import SUBSETS
 from local.prepare_corpus import main
 
@@ -33,8 +37,11 @@ def _refused(capsys, *arguments) -> str:
     return error
 
 
+TOY = ("--seed", "7", "--mini-scale", "0.01")  # as in conftest.py
+
+
 def test_mini_becomes_manifests_and_a_table(toy, tmp_path, capsys):
-    _run("mini", toy, tmp_path)
+    _run("mini", toy, tmp_path, *TOY)
     table = capsys.readouterr().out
     for subset in SUBSETS:
         recordings, supervisions = _load(tmp_path, subset)
@@ -46,7 +53,7 @@ def test_mini_becomes_manifests_and_a_table(toy, tmp_path, capsys):
 
 
 def test_speakers_are_in_one_subset_only(toy, tmp_path):
-    _run("mini", toy, tmp_path)
+    _run("mini", toy, tmp_path, *TOY)
     seen: dict[str, str] = {}
     for subset in SUBSETS:
         for supervision in _load(tmp_path, subset)[1]:
@@ -125,12 +132,78 @@ def test_a_killed_call_is_done_again(libri, tmp_path):
     assert gone.is_file()
 
 
+@pytest.mark.parametrize("ways", [("TURN ON\u2028THE LAMP", "\u2028"), ("TURN\x0bON THE\x0cLAMP", "\x0b"),
+                                  ("ＴＵＲＮ ＯＮ ＴＨＥ ＬＡＭＰ", "Ｔ")])
+def test_texts_are_written_in_the_one_form(libri, tmp_path, ways):
+    said, odd = ways
+    transcript = libri / "LibriSpeech" / "test-clean" / "3" / "10" / "3-10.trans.txt"
+    transcript.write_text(f"\ufeff3-10-0000 {said}\r\n3-10-0001 CAFE\u0301", encoding="utf-8", newline="")
+    assert odd in transcript.read_text(encoding="utf-8")
+    _run("librispeech", libri, tmp_path / "data")
+    assert [s.text for s in _load(tmp_path / "data", "test-clean")[1]] == ["TURN ON THE LAMP", "CAFÉ"]
+
+
+def _noise(libri, name: str, value: float = 0.1) -> Path:
+    path = libri / "noise" / name
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, np.r_[np.full(40000, 0.1), value], 16000, subtype="FLOAT")
+    return path
+
+
+def test_noise_is_in_a_manifest_of_its_own_and_goes_with_it(libri, tmp_path):
+    _noise(libri, "rain.wav"), _noise(libri, ".tmp-wind.wav")  # left by a killed synthesis
+    _run("librispeech", libri, tmp_path / "data")
+    manifest = tmp_path / "data" / "manifests" / "noise_recordings.jsonl.gz"
+    assert [recording.id for recording in load_manifest(manifest)] == ["noise-rain"]
+    (libri / "noise" / "rain.wav").unlink()
+    _run("librispeech", libri, tmp_path / "data")
+    assert not manifest.exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_bad_noise_is_named_and_left_out_when_asked(libri, tmp_path, capsys, value):
+    _noise(libri, "rain.wav")
+    path = _noise(libri, "wind.wav", value)
+    error = _refused(capsys, "librispeech", libri, tmp_path / "data")
+    assert f"first: {path}: audio with a sample that is no number" in error
+    _run("librispeech", libri, tmp_path / "data", "--skip-bad", "1")
+    assert "1 utterances are bad and left out" in capsys.readouterr().out
+    manifest = tmp_path / "data" / "manifests" / "noise_recordings.jsonl.gz"
+    assert [recording.id for recording in load_manifest(manifest)] == ["noise-rain"]
+    assert "noise-wind\t" in (manifest.parent / "left_out.txt").read_text()
+
+
+def test_noise_of_one_name_and_noise_that_is_no_audio_are_bad(libri, tmp_path, capsys):
+    path = _noise(libri, "rain.wav")
+    (libri / "LibriSpeech" / "noise").mkdir()
+    shutil.copy(path, libri / "LibriSpeech" / "noise")
+    (libri / "noise" / "text.wav").write_text("text")
+    error = _refused(capsys, "librispeech", libri, tmp_path / "data")
+    assert "1 noise of the same name elsewhere" in error and "1 audio that does not decode" in error
+
+
+@pytest.mark.parametrize("samples, value", [(153, 0.1), (8000, np.nan)])
+def test_what_stage_0_lets_pass_or_leaves_out_stage_1_takes(libri, tmp_path, samples, value):
+    """In training, where a copy at 1.1 times the speed is made."""
+    path = libri / "LibriSpeech" / "train-clean-100" / "1" / "10" / "1-10-0000.flac"
+    soundfile.write(path, np.r_[np.full(samples - 1, 0.1), value], 16000, format="WAV", subtype="FLOAT")
+    _run("librispeech", libri, tmp_path / "data", "--skip-bad", "1")
+    soundfile.write(path.with_name("1-10-0001.flac"), np.full(640, 0.1), 16000)  # the shortest that passes
+    _run("librispeech", libri, tmp_path / "data", "--skip-bad", "1")
+    compute_fbank(tmp_path / "data", nj=1)
+    cuts = CutSet.from_file(tmp_path / "data" / "fbank" / "librispeech_cuts_train-clean-100.jsonl.gz")
+    assert [(cut.id, cut.num_frames) for cut in cuts] == [("1-10-0001", 4), ("1-10-0001_sp0.9", 4), ("1-10-0001_sp1.1", 4)]
+
+
 def test_an_unknown_corpus_is_refused(libri, tmp_path, capsys):
     assert "mini_librispeech" in _refused(capsys, "timit", libri, tmp_path / "data")
 
 
-def test_no_process_is_refused(libri, tmp_path, capsys):
-    assert "--nj 0" in _refused(capsys, "librispeech", libri, tmp_path / "data", "--nj", "0")
+@pytest.mark.parametrize("option, value", [
+    ("--nj", "0"), ("--mini-scale", "0"), ("--mini-scale", "-1"), ("--mini-scale", "1000"), ("--mini-scale", "nan")])
+def test_a_value_out_of_range_is_refused(option, value, tmp_path, capsys):
+    assert f"{option} {value}" in _refused(capsys, "mini", tmp_path / "mini", tmp_path / "data", option, value)
+    assert not (tmp_path / "mini").exists() and not (tmp_path / "data").exists()
 
 
 def test_real_speech(tmp_path, capsys):
@@ -138,7 +211,9 @@ def test_real_speech(tmp_path, capsys):
         pytest.skip("real LibriSpeech speech (../shared/speech) is not here")
     _run("librispeech", REAL, tmp_path)
     table = capsys.readouterr().out
-    assert ["train-clean-100", "79", "127"] in [line.split()[:3] for line in table.splitlines()]
+    training = REAL / "LibriSpeech" / "train-clean-100"  # how much of it lies here differs
+    counts = [str(len(list(training.glob("*")))), str(len(list(training.rglob("*.flac"))))]
+    assert ["train-clean-100", *counts] in [line.split()[:3] for line in table.splitlines()]
     recordings, supervisions = _load(tmp_path, "test-clean")
     assert len(supervisions) == 67 and len({s.speaker for s in supervisions}) == 20
     assert sum(r.duration for r in recordings) / 60 == pytest.approx(7.4, abs=0.1)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import local.progress as module
 
 
-def test_items_pass_through_and_a_log_has_a_line_now_and_then(capsys, monkeypatch):
-    monkeypatch.setattr(module, "_SECONDS", -1.0)
-    assert list(module.progress("abc", total=3, what="letters")) == ["a", "b", "c"]
-    assert capsys.readouterr().err.splitlines() == [f"letters: {n} of 3" for n in (1, 2, 3)]
+def test_items_pass_through_and_a_log_says_now_and_then_how_long_is_left(capsys, monkeypatch):
+    monkeypatch.setattr(module, "_SECONDS", 0.05)
+    monkeypatch.setenv("TQDM_DISABLE", "1")  # as a download sets it
+    slow = (time.sleep(0.03) or letter for letter in "abcdefgh")
+    assert list(module.progress(slow, total=8, what="letters")) == list("abcdefgh")
+    told = capsys.readouterr().err
+    lines = told.splitlines()
+    assert "\r" not in told and 1 <= len(lines) < 8
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d letters: \d of 8 in 00:00, 00:00 left \( *\d+\.\d+ letters/s\)", line)
 
 
 def test_a_short_job_says_nothing(capsys):
@@ -16,7 +25,8 @@ def test_a_short_job_says_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_gets_a_bar(capsys, monkeypatch):
+def test_a_terminal_gets_a_bar_with_a_unit(capsys, monkeypatch):
     monkeypatch.setattr(module.sys.stderr, "isatty", lambda: True, raising=False)
     assert list(module.progress("ab", total=2, what="letters")) == ["a", "b"]
-    assert "letters: 100%" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "letters: 100%" in told and re.search(r"letters/s|s/ letters", told)

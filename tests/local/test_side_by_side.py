@@ -39,8 +39,8 @@ def test_a_data_stage_waits_for_another_run_of_it(libri, tmp_path):
 
 def test_two_runs_make_one_synthetic_corpus(tmp_path):
     pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
-    options = ["--download-dir", tmp_path / "mini", "--scale", 0.01, "--nj", 1]
-    calls = [_call("local.synthesize_mini", *options) for _ in range(2)]
+    options = ["--download-dir", tmp_path / "mini", "--mini-scale", 0.01, "--nj", 1]
+    calls = [_call("local.prepare_corpus", *options, "--data-dir", tmp_path / f"data{n}") for n in range(2)]
     told = [call.communicate(timeout=300)[1] for call in calls]
     assert [call.returncode for call in calls] == [0, 0], told
     assert sum(WAITING in text for text in told) == 1, told

@@ -190,7 +190,15 @@ def test_characters_that_no_token_can_write_are_told(data_dir, caplog):
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warning.startswith("dev-clean: 2 of 3 texts")
     assert "'É' 3 times" in warning and "'7' 1 times" in warning
+    assert warning.endswith("their 3 words will always count as errors")
+
+
+def test_manifests_of_others_are_read_in_the_one_form(data_dir):
+    train_bpe(data_dir, 50, data_dir / "one")
+    _corpus(data_dir, train_clean=[text.replace("TURN", "ＴＵＲＮ").replace(" ", "\u2028") for text in TEXTS])
+    train_bpe(data_dir, 50, data_dir / "two")
+    assert _files(data_dir / "one") == _files(data_dir / "two")
 
 
 def test_known_characters_are_not_told(data_dir):
-    assert unknown_characters(train(TEXTS, 50), TEXTS) == ({}, 0)
+    assert unknown_characters(train(TEXTS, 50), TEXTS) == ({}, 0, 0)

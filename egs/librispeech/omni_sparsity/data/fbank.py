@@ -3,7 +3,7 @@
 Both are used through lhotse's own extractor classes with lhotse's (and icefall's) defaults: 16 kHz, frames of
 25 ms every 10 ms, Povey window, pre-emphasis 0.97, no dither, mel bins from 20 Hz to 400 Hz below Nyquist,
 natural logarithm of the power, samples in [-1, 1], edges mirrored, so that T = (samples + 80) // 160.
-tests/local/test_fbank.py states how far the two may differ.
+tests/egs/data/test_fbank.py states how far the two may differ.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SAMPLING_RATE = 16000
 NUM_MEL_BINS = 80
+SHORTEST = 140  # samples that give a frame: the edges are mirrored, which takes more than they are long
+LOUDEST = 1e6  # of samples that should lie in [-1, 1]
 BACKENDS = ("auto", "kaldifeat", "lhotse")
 
 # What a feature manifest says, whichever backend made it. lhotse instantiates the class of this name when it
@@ -79,7 +81,8 @@ def load_samples(cut: MonoCut) -> np.ndarray:
     Returns:
         (1, N) float32 in [-1, 1].
     Raises:
-        UserError: the file is missing, does not decode, or is shorter or longer than its manifest says.
+        UserError: the file is missing, does not decode, is shorter or longer than its manifest says, is too short for a
+            frame, or has a sample that is no number or out of range.
     """
     from lhotse.audio.backend import LibsndfileBackend, get_current_audio_backend, set_current_audio_backend
 
@@ -88,7 +91,7 @@ def load_samples(cut: MonoCut) -> np.ndarray:
     # Where libsndfile finds a FLAC truncated, lhotse tries torchaudio's sox next, which makes up the rest.
     set_current_audio_backend(LibsndfileBackend())
     try:
-        return cut.load_audio()
+        samples = cut.load_audio()
     except Exception as error:  # libsndfile's and lhotse's share no base class
         if not Path(source).exists():
             why = "is not there"
@@ -99,3 +102,11 @@ def load_samples(cut: MonoCut) -> np.ndarray:
         raise UserError(f"{source}: {why}; mend or remove it, then run again from stage 0") from error
     finally:
         set_current_audio_backend(before)
+    why = None
+    if samples.shape[-1] < SHORTEST:
+        why = f"has {samples.shape[-1]} samples at this speed, a frame of features needs {SHORTEST}"
+    elif not (abs(samples) < LOUDEST).all():  # nor is a NaN below it
+        why = "has a sample that is no number or out of range"
+    if why:
+        raise UserError(f"{source}: {why}; mend or remove it, or leave it out with stage 0's --skip-bad 1")
+    return samples

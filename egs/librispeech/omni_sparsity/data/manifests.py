@@ -18,6 +18,8 @@ from lhotse.cut.set import deserialize_cut
 
 from omni.errors import UserError
 
+from .moved import beside, features_beside
+
 FRAME_SHIFT = 0.01  # seconds
 SLACK = 0.1  # seconds by which features may end before their cut: some round, some leave half a window out
 TOLERANCE = 0.002  # seconds by which lhotse lets a supervision miss the ends of its cut
@@ -38,7 +40,7 @@ def open_cuts(path: Path, num_features: int, texts: bool = True) -> CutSet:
     for number, line in _lines(path):
         try:
             cut = deserialize_cut(json.loads(line))
-            why = _features_fault(cut, num_features, archives) or (texts and _text_fault(cut)) or _lhotse_fault(cut)
+            why = _features_fault(cut, num_features, archives, path) or (texts and _text_fault(cut)) or _lhotse_fault(cut)
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             raise _wrong(path, f"line {number}", f"no cut of lhotse's ({type(error).__name__}: {error})") from None
         if cut.id in ids:
@@ -49,7 +51,7 @@ def open_cuts(path: Path, num_features: int, texts: bool = True) -> CutSet:
         cuts.append(cut)
     if not cuts:
         raise UserError(f"{path}: holds no cut; remove it and run stage 1 again")
-    return CutSet.from_cuts(cuts)
+    return features_beside(CutSet.from_cuts(cuts), path)
 
 
 def check_audio(cuts: CutSet, path: Path) -> None:
@@ -82,7 +84,7 @@ def _lines(path: Path) -> Iterator[Tuple[int, bytes]]:
         raise UserError(f"{path}: not a whole gzip file ({error}); remove it and run stage 1 again") from None
 
 
-def _features_fault(cut: Cut, num_features: int, archives: Set[str]) -> str:
+def _features_fault(cut: Cut, num_features: int, archives: Set[str], manifest: Path) -> str:
     """What is wrong with the name, the duration or the features of a cut; "" if nothing is. `archives` are there."""
     if not isinstance(cut.id, str):
         return "its id is a number; want a string"
@@ -105,7 +107,7 @@ def _features_fault(cut: Cut, num_features: int, archives: Set[str]) -> str:
         # Features in memory have no path, and what lies elsewhere cannot be looked for.
         if features.storage_type.startswith("memory") or "url" in features.storage_type or archive in archives:
             continue
-        if not Path(archive).exists():
+        if not Path(archive).exists() and not beside(Path(archive), manifest).exists():
             return f"its features {archive} are not there; run stage 1 again, or from the folder it was run from"
         archives.add(archive)
     return ""

@@ -168,8 +168,9 @@ def read_recogs(path: str | Path) -> list[tuple[str, list[str], list[str]]]:
     if not path.is_file():
         raise UserError(f"{path} is missing: stage 5 (decode) makes it")
     sides: dict[str, dict[str, list[str]]] = {}
-    lines = path.read_text(encoding="utf-8").split("\n")  # for splitlines(), U+2028 in an id ends a line too
-    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
+    with open(path, encoding="utf-8") as file:  # not splitlines(): U+2028 in an id ends no line
+        lines = [line.removesuffix("\n") for line in file]
+    for number, line in enumerate(lines, 1):
         # Words are written by repr(), which escapes tabs: the first ":<tab>" of a line ends the id.
         cut_id, tab, rest = line.partition(":\t")
         side, equals, words = rest.partition("=")

@@ -54,8 +54,10 @@ def keep_config(exp_dir: Path, config: Config) -> None:
         if found:
             raise UserError(f"{path}: this experiment was begun with other settings ({'; '.join(found)}): give the same "
                             f"ones, or another --exp-dir, or remove {exp_dir}")
-    write_json(path, record(config))
-    write_text(exp_dir / "config.yaml", config.to_yaml())
+    text = exp_dir / "config.yaml"
+    if not (path.is_file() and text.is_file() and text.read_text(encoding="utf-8") == config.to_yaml()):
+        write_json(path, record(config))
+        write_text(text, config.to_yaml())
 
 
 @cli
