@@ -135,6 +135,8 @@ case $corpus in
 esac
 corpus_name=$(basename "$corpus" .py)
 : "${download_dir:=download/$corpus_name}" "${data_dir:=data/$corpus_name}" "${exp_dir:=exp/$corpus_name}"
+# matplotlib's settings and its list of fonts, else left in the home folder
+export MPLCONFIGDIR=${MPLCONFIGDIR:-$exp_dir/.matplotlib}
 [ -z "$config" ] || [ -f "$config" ] || fail "--config $config: no such file"
 [ -z "$loss" ] || set_args+=(--set "loss.backend=$loss")
 [ -z "$num_epochs" ] || { whole --num-epochs "$num_epochs"; set_args+=(--set "train.num_epochs=$num_epochs"); }
@@ -156,9 +158,6 @@ about_corpus=$("$python" -m local.corpora --corpus "$corpus" --full-libri "$full
 settings=(--config "$config" ${set_args[@]+"${set_args[@]}"})
 # Says what is wrong with a setting or a sparsity now, not after an hour of training.
 vocab_size=$("$python" -m "$recipe_module.config" "${settings[@]}" --sparsities "$sparsities" --print model.vocab_size)
-
-# matplotlib's settings and its list of fonts, else left in the home folder
-export MPLCONFIGDIR=${MPLCONFIGDIR:-$exp_dir/.matplotlib}
 
 # ---- stages ----------------------------------------------------------------------------------------------------
 mkdir -p "$exp_dir/log" "$data_dir" || fail "$exp_dir or $data_dir cannot be made"
