@@ -37,8 +37,8 @@ def clones(tmp_path, monkeypatch):
 
 
 def _level(manifest):
-    (cut,) = features_beside(CutSet.from_file(manifest), manifest)
-    return cut.load_features()[:, 0].max()
+    (cut,) = CutSet.from_file(manifest)
+    return features_beside(cut, manifest, {}).load_features()[:, 0].max()
 
 
 def test_another_clones_data_are_its_own(clones, monkeypatch):
@@ -52,8 +52,11 @@ def test_another_clones_data_are_its_own(clones, monkeypatch):
 def test_at_home_nothing_is_changed(clones, monkeypatch):
     monkeypatch.chdir(clones / "one")
     manifest = Path("data/fbank/cuts.jsonl.gz")
-    cuts = CutSet.from_file(manifest)
-    assert features_beside(cuts, manifest) is cuts
+    (cut,) = CutSet.from_file(manifest)
+    assert features_beside(cut, manifest, {}) is cut
+    assert features_beside(cut.drop_features(), manifest, {}).has_features is False
+    in_memory = cut.move_to_memory()
+    assert features_beside(in_memory, manifest, {}) is in_memory
 
 
 def test_a_folder_that_was_moved_is_read(clones, tmp_path, monkeypatch):
@@ -66,7 +69,7 @@ def test_a_folder_that_was_moved_is_read(clones, tmp_path, monkeypatch):
 def test_features_elsewhere_need_an_absolute_path(clones, monkeypatch):
     monkeypatch.chdir(clones / "one")
     shutil.rmtree(clones / "two/data/fbank/feats")  # those of this clone have the same relative path
-    with pytest.raises(UserError, match="cuts.jsonl.gz: its features are not in"):
+    with pytest.raises(UserError, match="cuts.jsonl.gz: cut .*: its features .* are not there"):
         _level(clones / "two/data/fbank/cuts.jsonl.gz")
     monkeypatch.chdir(clones)
     manifest = _store(clones / "three", 0.1)
