@@ -143,6 +143,8 @@ case $corpus in
 esac
 corpus_name=$(basename "$corpus" .py)
 : "${download_dir:=download/$corpus_name}" "${data_dir:=data/$corpus_name}" "${exp_dir:=exp/$corpus_name}"
+# matplotlib's settings and its list of fonts, else left in the home folder
+export MPLCONFIGDIR=${MPLCONFIGDIR:-$exp_dir/.matplotlib}
 [ -z "$config" ] || [ -f "$config" ] || fail "--config $config: no such file"
 read -ra spec_files <<<"$specs"
 for file in ${spec_files[@]+"${spec_files[@]}"}; do
@@ -170,9 +172,6 @@ about_corpus=$("$python" -m local.corpora --corpus "$corpus" --full-libri "$full
 settings=(--config "$config" ${set_args[@]+"${set_args[@]}"})
 # Says what is wrong with a setting or a sparsity now, not after an hour of training.
 vocab_size=$("$python" -m "$recipe_module.config" "${settings[@]}" --sparsities "$sparsities" --print model.vocab_size)
-
-# matplotlib's settings and its list of fonts, else left in the home folder
-export MPLCONFIGDIR=${MPLCONFIGDIR:-$exp_dir/.matplotlib}
 
 # ---- stages ----------------------------------------------------------------------------------------------------
 mkdir -p "$exp_dir/log" "$data_dir" || fail "$exp_dir or $data_dir cannot be made"

@@ -1,4 +1,4 @@
-"""What a corpus is to the recipe: the class that each file of local/corpora/ fills in. docs/corpora.md has an example."""
+"""What a corpus is to the recipe: the class that each file of local/corpora/ fills in. docs/corpora.md: an example."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def from_manifests(subset: str, recordings, supervisions) -> Iterator[Utterance]
             raise UserError(f"{subset}: the recording {said.recording_id} of {said.id} is not one file")
         if said.start > 0 or abs(said.duration - recording.duration) > 0.01:
             raise UserError(f"{subset}: {said.id} is a part of {said.recording_id}; give each utterance its own file")
-        audio = Path(recording.sources[0].source)
-        yield Utterance(subset, said.id, audio, said.text or "", said.speaker or "", language=said.language or "English")
+        yield Utterance(subset, said.id, Path(recording.sources[0].source), said.text or "", said.speaker or "",
+                        language=said.language or "English")
 
 
 def need_each_kind(subsets: Iterable[str], where: Path) -> None:

@@ -71,9 +71,8 @@ def sound_noise(corpus: Corpus) -> tuple[list[Path], list[Problem]]:
 
 def manifests(utterances: list[Utterance], jobs: int) -> tuple[RecordingSet, SupervisionSet]:
     """lhotse's recordings and supervisions of one subset, fixed and validated as its recipes do."""
-    from lhotse import (
-        Recording, RecordingSet, SupervisionSegment, SupervisionSet, fix_manifests, validate_recordings_and_supervisions,
-    )
+    from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
+    from lhotse import fix_manifests, validate_recordings_and_supervisions
 
     with ThreadPoolExecutor(jobs) as pool:
         recordings = list(pool.map(lambda said: Recording.from_file(said.audio, recording_id=said.id), utterances))

@@ -5,7 +5,8 @@
 The rule for what is bad (audio that does not decode, is not 16 kHz, not mono, shorter than 40 ms or has a sample that
 is no number; a transcript that is empty, not UTF-8 or has a symbol of the BPE model; text without audio; audio without
 text; a name that is there twice): nothing is written and the first offender is named; with --skip-bad 1 each is named
-in <data-dir>/manifests/left_out.txt, counted on the terminal, and left out. Texts are brought into one form (local/text.py).
+in <data-dir>/manifests/left_out.txt, counted on the terminal, and left out. Texts are brought into one form
+(local/text.py).
 """
 
 from __future__ import annotations

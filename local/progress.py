@@ -35,5 +35,6 @@ def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     if sys.stderr.isatty():
         yield from tqdm(items, **shown, dynamic_ncols=True)
         return
-    yield from tqdm(items, **shown, file=_Lines(), leave=False, delay=_SECONDS, mininterval=_SECONDS, maxinterval=_SECONDS,
+    rarely = {"delay": _SECONDS, "mininterval": _SECONDS, "maxinterval": _SECONDS}
+    yield from tqdm(items, **shown, **rarely, file=_Lines(), leave=False,
                     bar_format="{desc}: {n_fmt} of {total_fmt} in {elapsed}, {remaining} left ({rate_fmt})")

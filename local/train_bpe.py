@@ -122,7 +122,8 @@ def unknown_characters(model: bytes, texts: list[str]) -> tuple[Counter[str], in
     }
     counts = Counter(char for text in texts for char in text if char in unknown)
     words = (word for text in texts for word in text.split())
-    return counts, sum(not unknown.isdisjoint(text) for text in texts), sum(not unknown.isdisjoint(word) for word in words)
+    texts_of, words_of = (sum(not unknown.isdisjoint(one) for one in ones) for ones in (texts, words))
+    return counts, texts_of, words_of
 
 
 def tokens(model: bytes) -> str:

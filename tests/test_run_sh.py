@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from egs.librispeech.omni_sparsity.loss.backend import loss_backend
 from egs.librispeech.omni_sparsity.training.checkpoint import load_checkpoint
@@ -130,7 +133,9 @@ def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     (["--stage", "7"], "--stage 7: stages are 0 to 6"),
     (["--stop-stage", "x"], "--stop-stage x: want a whole number"),
     (["--stage", "3", "--stop-stage", "2"], "--stage 3 is after --stop-stage 2"),
-    (["--corpus", "maxi"], "--corpus maxi: want mini"),
+    (["--corpus", "maxi"], "--corpus maxi: want codes, librispeech, mini, mini_librispeech, or a Python file"),
+    (["--corpus", "mine.py"], "--corpus mine.py: no such file"),
+    (["--corpus", "tests/conftest.py"], "want one class that derives from local.corpus.Corpus"),
     (["--colour", "red"], "unknown option --colour"),
     (["--stage"], "--stage wants a value"),
     (["--sparsities", "0 1.0"], "1.0 is no share of zeros"),
@@ -142,6 +147,8 @@ def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     (["--nj", "0"], "--nj 0: want at least 1"),
     (["--skip-bad", "2"], "--skip-bad 2: want 0 or 1"),
     (["--mini-scale", "big"], "--mini-scale big"),
+    (["--mini-scale", "0"], "--mini-scale 0: want a number above 0, up to 3"),
+    (["--mini-scale", "3.5"], "--mini-scale 3.5: want a number above 0, up to 3"),
     (["--num-epochs", "0"], "train.num_epochs"),
     (["--stack", "old"], "--stack old: want auto, k2 or modern"),
     (["--num-nodes", "2", "--node-rank", "2"], "--node-rank 2: want 0 to 1"),
@@ -182,3 +189,69 @@ def test_help_fits_a_screen_and_tells_what_stages_cost():
     assert len(lines) <= 40 and max(map(len, lines)) <= 100 and "minutes" in text and "@" not in text
     for name in ("--nj", "--max-duration", "--num-epochs", "--config", "--set", "--sparsities", "--download-dir"):
         assert name in text
+
+
+# ---- the functions of run.sh, without its stages ----------------------------------------------------------------
+def shell(function: str, call: str, cwd: Path) -> subprocess.Popen:
+    """A bash that has `fail` and one function of run.sh, and runs `call`."""
+    text = (ROOT / "run.sh").read_text(encoding="utf-8")
+    parts = [re.search(rf"^{name}\(\) {{\n.*?^}}\n", text, re.MULTILINE | re.DOTALL)[0] for name in ("fail", function)]
+    script = "set -eou pipefail\n" + "".join(parts) + call
+    return subprocess.Popen(["bash", "-c", script], cwd=cwd, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_runs_may_mark_a_stage_at_the_same_instant(tmp_path):
+    calls = [shell("mark", "for i in {1..60}; do mark stamp key; done", tmp_path) for _ in range(4)]
+    told = [call.communicate(timeout=120)[1] for call in calls]
+    assert told == [""] * 4 and [call.returncode for call in calls] == [0] * 4
+    assert (tmp_path / "stamp").read_text() == "key\n" and [p.name for p in tmp_path.iterdir()] == ["stamp"]
+
+
+@pytest.mark.parametrize("function, call, place", [
+    ("mark", "mark gone/stamp key", "gone/stamp"),
+    ("run", "exp_dir=gone; run 0 true", "gone/log/stage0.log"),
+])
+def test_what_cannot_be_written_is_told_with_the_reason(tmp_path, function, call, place):
+    told = shell(function, call, tmp_path).communicate(timeout=30)[1]
+    assert told == f"error: {place} cannot be written: No such file or directory\n"
+
+
+def test_nothing_is_left_in_the_home_folder(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    here = ["--data-dir", tmp_path / "data", "--exp-dir", tmp_path / "exp"]
+    done = run(*here, "--stage", 2, "--stop-stage", 2, check=False, env={**os.environ, "HOME": str(home)})
+    assert done.returncode == 2 and "run stage 0 first" in done.stderr
+    code = "import lhotse, matplotlib.font_manager"  # what the stages import
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    (hook / "python").write_text(f"#!/bin/sh\n{sys.executable} -c '{code}'\nexec {sys.executable} \"$@\"\n")
+    (hook / "python").chmod(0o755)
+    command = [str(ROOT / "run.sh"), "--python", str(hook / "python"), *map(str, here), "--stage", "2", "--stop-stage", "2"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CACHE_HOME")}
+    subprocess.run(command, env={**environment, "HOME": str(home)}, capture_output=True)
+    assert not [p for p in home.rglob("*")]
+
+
+def test_a_corpus_of_one_file_is_taken_to_stage_2(tmp_path):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/corpora.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "an4.py").write_text(code)
+    rng = np.random.default_rng(0)
+    for name, place, count in (("an4_train", "an4_clstk", 104), ("an4_test", "an4test_clstk", 2)):
+        (tmp_path / "an4/wav" / place / "s").mkdir(parents=True)
+        (tmp_path / "an4/etc").mkdir(exist_ok=True)
+        for i in range(count):
+            soundfile.write(tmp_path / f"an4/wav/{place}/s/{i}{name[-2]}.flac", rng.uniform(-0.1, 0.1, 800), 16000)
+        lines = [f"<s> YES NO STOP </s> ({i}{name[-2]})\n" for i in range(count)]
+        (tmp_path / f"an4/etc/{name}.transcription").write_text("".join(lines))
+    here = ["--corpus", tmp_path / "an4.py", "--download-dir", tmp_path / "an4", "--data-dir", tmp_path / "data",
+            "--exp-dir", tmp_path / "exp", "--stop-stage", "2", "--set", "model.vocab_size=12", "--nj", "1"]
+    done = run(*here)
+    assert "done in 0 min" in done.stdout
+    for name in ("fbank/librispeech_cuts_test.jsonl.gz", "lang_bpe_12/bpe.model", "fbank/noise_cuts.jsonl.gz"):
+        assert (tmp_path / "data" / name).is_file()
+    assert "manifests is there" in run(*here).stdout
+    with open(tmp_path / "an4.py", "a") as file:
+        file.write("# another corpus?\n")
+    refused = run(*here, check=False)
+    assert refused.returncode == 2 and "was made with other settings" in refused.stderr

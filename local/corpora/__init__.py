@@ -56,8 +56,10 @@ def config_of(corpus: Corpus) -> str:
 
 
 def key_of(corpus: str) -> str:
-    """What stands for a corpus in the key of stage 0: its name; of a file the path, and a digest that changes with it."""
-    return f"{corpus}#{hashlib.sha256(Path(corpus).read_bytes()).hexdigest()[:12]}" if corpus.endswith(".py") else corpus
+    """What stands for a corpus in the key of stage 0: its name; of a file the path and a digest of what it says."""
+    if not corpus.endswith(".py"):
+        return corpus
+    return f"{corpus}#{hashlib.sha256(Path(corpus).read_bytes()).hexdigest()[:12]}"
 
 
 def _from_file(path: Path) -> ModuleType:

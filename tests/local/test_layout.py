@@ -95,7 +95,8 @@ def _texts(items) -> list[str]:
 def test_an_utterance_says_where_it_is_from(libri):
     first, _ = _read(libri, b"2-10-0000 STOP\n2-10-0001 GO ON\n")
     folder = libri / "LibriSpeech" / "dev-clean" / "2" / "10"
-    assert first == Utterance("dev-clean", "2-10-0000", folder / "2-10-0000.flac", "STOP", "2", folder / "2-10.trans.txt")
+    audio, transcript = folder / "2-10-0000.flac", folder / "2-10.trans.txt"
+    assert first == Utterance("dev-clean", "2-10-0000", audio, "STOP", "2", transcript)
 
 
 @pytest.mark.parametrize("content", [

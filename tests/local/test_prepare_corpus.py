@@ -192,7 +192,8 @@ def test_what_stage_0_lets_pass_or_leaves_out_stage_1_takes(libri, tmp_path, sam
     _run("librispeech", libri, tmp_path / "data", "--skip-bad", "1")
     compute_fbank(tmp_path / "data", nj=1)
     cuts = CutSet.from_file(tmp_path / "data" / "fbank" / "librispeech_cuts_train-clean-100.jsonl.gz")
-    assert [(cut.id, cut.num_frames) for cut in cuts] == [("1-10-0001", 4), ("1-10-0001_sp0.9", 4), ("1-10-0001_sp1.1", 4)]
+    assert [cut.id for cut in cuts] == ["1-10-0001", "1-10-0001_sp0.9", "1-10-0001_sp1.1"]
+    assert [cut.num_frames for cut in cuts] == [4, 4, 4]
 
 
 def test_an_unknown_corpus_is_refused(libri, tmp_path, capsys):

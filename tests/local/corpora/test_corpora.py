@@ -41,7 +41,11 @@ def test_asking_is_cheap():
     assert (done.returncode, done.stdout) == (0, "mini\nseed mini_scale\nmini\n"), done.stderr
 
 
-MINE = "from local.corpus import Corpus\nclass Mine(Corpus):\n    config = 'mine.yaml'\n    def utterances(self): yield\n"
+MINE = """from local.corpus import Corpus
+class Mine(Corpus):
+    config = 'mine.yaml'
+    def utterances(self): yield
+"""
 
 
 def test_a_file_of_ones_own_is_a_corpus(tmp_path):
@@ -114,7 +118,8 @@ def _prepare(corpus: Path, download: Path, data: Path, *more: str) -> dict[str, 
     found = {}
     for path in sorted((data / "manifests").glob("librispeech_supervisions_*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            found[path.name[len("librispeech_supervisions_") : -len(".jsonl.gz")]] = [json.loads(line) for line in lines]
+            subset = path.name[len("librispeech_supervisions_") : -len(".jsonl.gz")]
+            found[subset] = [json.loads(line) for line in lines]
     return found
 
 
