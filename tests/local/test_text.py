@@ -40,7 +40,7 @@ def test_files_with_and_without_a_mark_are_read(tmp_path, encoding):
     ("  TURN  ON\tIT ", "TURN ON IT"),
     ("CAFE\u0301", "CAFÉ"), ("ＡＢＣ", "ABC"), ("½", "1\u20442"), ("ﬁN", "fiN"), ("C…D", "C...D"),
     ("LA\u200bMP", "LA MP"), ("A\u2028B\u2029C\u0085D\vE\fF\x1cG", "A B C D E F G"), ("A\u2581B", "A B"),
-    ("\u1100\u1161", "가"),
+    ("\u1100\u1161", "가"), ("A\u0344", "Ä\u0301"),
     ("A\x07B", "AB"), ("don't stop", "don't stop"), ("", ""),
 ])
 def test_the_form_of_a_text(text, form):
