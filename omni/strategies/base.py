@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Callable, ClassVar, Dict, List, Tuple, Type
 
 from ..schedule import gradual_sparsity
-from ..settings import check, setting
+from ..settings import check, setting, share
 from ..spec import Spec
 from ..supernet import Supernet
 
@@ -132,18 +132,30 @@ def _load(path: Path, name: str):
     return module
 
 
-def rising_sparsity(progress: float, begin: float, end: float, top: float) -> float:
-    """0 before `begin`, `top` from `end` on, between them fast at first (Zhu & Gupta 2017, see `gradual_sparsity`)."""
-    if progress < begin:
-        return 0.0
-    if progress >= end:
-        return top
-    return gradual_sparsity(*(int(_LARGE * share) for share in (progress, begin, end)), top)
+@dataclass
+class Shrinking(Strategy):
+    """Strategies that begin dense and whose smallest sub-network then grows sparser, fast at first."""
 
+    dense_until: float = share(0.2, "share of the training before which the dense network trains alone")
+    grow_until: float = share(0.6, "share of the training at which the smallest has reached its sparsity")
 
-def top_of(net: Supernet) -> float:
-    """The sparsest that any weight's range allows."""
-    return max(target.high for target in net.targets.values())
+    def top(self, net: Supernet) -> float:
+        """The sparsity that the smallest grows to: the end of the widest range."""
+        return max(target.high for target in net.targets.values())
+
+    def sparsity(self, net: Supernet, progress: float) -> float:
+        """Of the smallest, by then (Zhu & Gupta 2017, see `gradual_sparsity`)."""
+        if progress < self.dense_until:
+            return 0.0
+        if progress >= self.grow_until:
+            return self.top(net)
+        return gradual_sparsity(*(int(_LARGE * x) for x in (progress, self.dense_until, self.grow_until)), self.top(net))
+
+    def smallest(self, net: Supernet, progress: float) -> Spec:
+        return net.smallest(self.sparsity(net, progress))
+
+    def settled(self) -> float:
+        return self.grow_until
 
 
 def check_sizes(sizes: Dict[float, float]) -> None:

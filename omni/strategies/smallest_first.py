@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Dict
 
 from ..settings import setting, share
-from .base import Strategy, Subnets, check_sizes, rising_sparsity, strategy, top_of
+from .base import Shrinking, Subnets, check_sizes, strategy
 
 SIZES = {0.0: 0.6, 0.5: 0.05, 0.7: 0.05, 0.8: 0.05, 0.9: 0.25}
 
 
 @strategy("smallest_first")
-class SmallestFirst(Strategy):
+class SmallestFirst(Shrinking):
     """1. Dense: until `dense_until` the largest network trains alone.
     2. Shrink: until `grow_until` the smallest trains alone, and grows sparser, fast at first, to the end of its range.
     3. Grow back: what was dropped comes back with `grow_with` of the value that it was dropped with, every size begins
@@ -21,8 +21,6 @@ class SmallestFirst(Strategy):
     Blocks are ranked among those that the smallest has kept: masks stop moving once it is reached."""
 
     sizes: Dict[float, float] = setting(SIZES, "{sparsity: how often it trains}, after the growth")
-    dense_until: float = share(0.2, "share of the training before which the largest trains alone")
-    grow_until: float = share(0.6, "share of the training until which the smallest trains alone; then sizes grow back")
     grow_with: float = share(0.3, "share of the value it was dropped with that a weight comes back with")
     hold_from: float = share(0.8, "share of the training from which the smallest's weights are its own; 1: never")
 
@@ -38,10 +36,7 @@ class SmallestFirst(Strategy):
             return [("max", net.largest())]
         if progress < self.grow_until:
             return [("pruned", self.smallest(net, progress))]
-        return [net.pick(step, self.sizes, high=top_of(net))]
-
-    def smallest(self, net, progress):
-        return net.smallest(rising_sparsity(progress, self.dense_until, self.grow_until, top_of(net)))
+        return [net.pick(step, self.sizes, high=self.top(net))]
 
     def prepare(self, net, step, before, progress) -> None:
         super().prepare(net, step, before, progress)
@@ -55,6 +50,3 @@ class SmallestFirst(Strategy):
         if self.hold_from == 1.0 or progress < max(self.hold_from, self.grow_until) or spec == net.smallest():
             return None
         return net.smallest()
-
-    def settled(self) -> float:
-        return self.grow_until
