@@ -1,26 +1,42 @@
-"""Settings as dataclass fields that know their unit and range.
+"""Settings: dataclass fields that know their unit and range, and their values from YAML and command lines, by OmegaConf.
 
     @dataclass
     class Train:
         base_lr: float = setting(1e-3, "learning rate at its highest", above=0)
+
+    build(Train, [Given("base_lr", "1e-2", "--set train.base_lr=1e-2")], "train.")
+
+OmegaConf is imported by what reads values alone: dataclasses of settings need it not.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Mapping, Sequence
+import typing
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Type
+
+
+class Given(NamedTuple):
+    """A value that somebody gave a setting, and where: a file, or "--set name=value"."""
+
+    name: str
+    value: Any
+    where: str
 
 
 def setting(default: Any, doc: str, unit: str = "", low: float | None = None, high: float | None = None,
-            above: float | None = None, below: float | None = None, choices: Sequence[str] = ()) -> Any:
+            above: float | None = None, below: float | None = None, choices: Sequence[str] = (),
+            how: bool = False) -> Any:
     """A dataclass field with its documentation, unit and range.
 
     Args:
         low, high: ends that are allowed; above, below: ends that are not.
+        how: it says how something is run, and changes nothing of what comes out.
     """
     metadata = {"doc": doc, "unit": unit, "low": low, "high": high, "above": above, "below": below,
-                "choices": tuple(choices)}
+                "choices": tuple(choices), "how": how}
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -56,6 +72,97 @@ def check(values: Any, prefix: str = "") -> None:
         for item in value if isinstance(value, (list, tuple)) else [value]:
             if field.metadata and not _within(item, field.metadata):
                 raise ValueError(f"{prefix}{field.name} {value}: want {range_of(field)}")
+
+
+def names(kind: Any) -> List[str]:
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def build(kind: Type, given: Iterable[Given], prefix: str = "") -> Any:
+    """A `kind` with its defaults and what was given; of a name that was given twice, the last value counts.
+
+    Args:
+        kind: a dataclass.
+        prefix: of the names in a message, such as "train.".
+
+    Raises:
+        ValueError: an unknown name, a value of another type, out of its range or refused by `kind`; one line that names it.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    hints, node = typing.get_type_hints(kind), OmegaConf.structured(kind)
+    for name, value, where in given:
+        if name not in names(kind):
+            raise ValueError(f"{where}: no setting {prefix}{name}; there are {', '.join(names(kind))}")
+        try:
+            if hints[name] is bool and not isinstance(value, bool):
+                raise TypeError
+            OmegaConf.update(node, name, _with_float_keys(value, hints[name]), merge=False)
+            OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]
+        except (OmegaConfBaseException, TypeError, ValueError):
+            raise ValueError(f"{where}: {prefix}{name} wants {_called(hints[name])}, not {value!r}") from None
+    try:
+        built = OmegaConf.to_object(node)
+    except ValueError as error:  # of its __post_init__
+        raise ValueError(f"{prefix}{error}") from None
+    check(built, prefix)
+    return built
+
+
+def read_yaml(path: str | Path) -> Dict[str, Any]:
+    """Names and values of a YAML file, {} of an empty one.
+
+    Raises:
+        ValueError: no such file, or not YAML of names and values; one line.
+    """
+    import yaml
+    from omegaconf import DictConfig, OmegaConf
+
+    try:
+        node = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(node, DictConfig):
+        raise ValueError(f"{path}: want names and values")
+    return OmegaConf.to_container(node)
+
+
+def parse_override(text: str) -> Given:
+    """ "name=value", the value as YAML.
+
+    Raises:
+        ValueError: no "=", or no YAML after it.
+    """
+    import io
+
+    import yaml
+    from omegaconf import OmegaConf
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"--set {text}: want name=value")
+    try:
+        node = OmegaConf.load(io.StringIO(f"value: {value}"))
+        return Given(name, OmegaConf.to_container(node)["value"], f"--set {text}")
+    except (yaml.YAMLError, OSError, TypeError, KeyError):
+        raise ValueError(f"--set {text}: the value is not YAML") from None
+
+
+def _with_float_keys(value: Any, hint: Any) -> Any:
+    """YAML reads the key of {0: 0.6} as a whole number."""
+    if isinstance(value, dict) and typing.get_args(hint)[:1] == (float,):
+        return {float(key) if isinstance(key, int) else key: item for key, item in value.items()}
+    return value
+
+
+def _called(hint: Any) -> str:
+    kind, of = typing.get_origin(hint) or hint, typing.get_args(hint)
+    return f"list of {of[0].__name__}" if kind is list else getattr(kind, "__name__", str(kind))
 
 
 def _within(value: Any, m: Mapping[str, Any]) -> bool:

@@ -38,7 +38,7 @@ FOLDERS = {"k2": ".venv", "modern": ".venv-modern"}
 # A line each; what else is needed shares one line, unless something is wrong with it.
 SHOWN = ("torch", "k2", "torchaudio", "lhotse", "sentencepiece", "kaldialign", "espeakng-loader", "kaldifeat")
 FOR_TESTS = ("pytest", "hypothesis")
-SHARED = ("numpy", "lilcom", "soundfile", "pyyaml", "tqdm", "tensorboard", "matplotlib", *FOR_TESTS)
+SHARED = ("numpy", "lilcom", "soundfile", "omegaconf", "pyyaml", "tqdm", "tensorboard", "matplotlib", *FOR_TESTS)
 COMPILED = (*SHOWN, "numpy", "lilcom", "soundfile")
 OPTIONAL = {"k2": ("kaldifeat", *FOR_TESTS), "modern": ("kaldifeat", "k2", *FOR_TESTS)}
 LOW_DISK_GB = 6  # an environment takes that while it is made

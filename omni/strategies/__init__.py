@@ -6,6 +6,8 @@ from .dense import Dense
 from .gradual import Gradual
 from .largest_first import LargestFirst
 from .sandwich import Sandwich
+from .section import SHIPPED, chosen
 from .smallest_first import SmallestFirst
 
-__all__ = ["Dense", "Gradual", "LargestFirst", "Sandwich", "SmallestFirst", "Strategy", "strategy", "strategy_class", "strategy_names"]
+__all__ = ["SHIPPED", "Dense", "Gradual", "LargestFirst", "Sandwich", "SmallestFirst", "Strategy", "chosen", "strategy",
+           "strategy_class", "strategy_names"]

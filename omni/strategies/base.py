@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, ClassVar, Dict, List, Tuple, Type
@@ -125,9 +126,11 @@ def strategy_class(name: str) -> Type[Strategy]:
 def _load(path: Path, name: str):
     spec = importlib.util.spec_from_file_location(f"omni_strategy_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for what annotations name
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[spec.name]
         raise ValueError(f"strategy {name!r}: {path}: {type(error).__name__}: {error}") from None
     return module
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..settings import setting, share
+from ..settings import setting
 from .base import KINDS, Shrinking, Subnets, strategy
 
+_LOW = 0.3  # random sub-networks are at least this sparse
 _SPREAD = 0.1  # how far a weight's sparsity may lie from that of the random sub-network
 
 
@@ -15,12 +16,11 @@ class Sandwich(Shrinking):
 
     one_pass = False
 
-    random_low: float = share(0.3, "random sub-networks are at least this sparse")
     layerwise: bool = setting(False, "whether each weight of a random sub-network draws its own sparsity")
 
     def subnets(self, net, step, progress) -> Subnets:
         if progress < self.dense_until:
             return [("max", net.largest())]
         high = self.sparsity(net, progress)
-        three = net.sandwich(step, high=high, low=min(self.random_low, high), spread=_SPREAD, layerwise=self.layerwise)
+        three = net.sandwich(step, high=high, low=min(_LOW, high), spread=_SPREAD, layerwise=self.layerwise)
         return list(zip(KINDS, three))

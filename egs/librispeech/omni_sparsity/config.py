@@ -3,143 +3,114 @@
 Usage:
     python -m egs.librispeech.omni_sparsity.config --config egs/librispeech/omni_sparsity/conf/mini.yaml \\
         --set train.num_epochs=2        # prints the whole configuration
+    python -m egs.librispeech.omni_sparsity.config --help-settings      # every setting with its unit and range
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List
-
-import yaml
+from typing import Any, Dict, Iterator, List, Tuple
 
 import omni
 from omni.errors import UserError, cli
-
-from .config_check import check
+from omni.settings import Given, build, names, parse_override, range_of, read_yaml, setting, share
+from omni.strategies import SHIPPED, chosen
 
 
 @dataclass
 class Model:
     """Frames are of 25 Hz where nothing else is said: four 10 ms feature frames."""
 
-    feature_dim: int = 80
-    stack: int = 4  # feature frames in one encoder frame
-    projection_dim: int = 128  # of each feature frame, before stacking
-    conv_layers: int = 2  # causal convolutions between stacking and Emformer
-    encoder_dim: int = 512
-    num_heads: int = 8
-    ffn_dim: int = 2048
-    num_layers: int = 20
-    activation: str = "gelu"
-    segment_length: int = 4
-    left_context_length: int = 30
-    right_context_length: int = 1
-    dropout: float = 0.1
-    decoder_dim: int = 512  # predictor
-    context_size: int = 2
-    joiner_dim: int = 512
-    vocab_size: int = 500
+    stack: int = setting(4, "feature frames in one encoder frame", unit="feature frames", low=1)
+    projection_dim: int = setting(128, "of each feature frame, before stacking", low=1)
+    encoder_dim: int = setting(512, "width of the Emformer", low=1)
+    num_heads: int = setting(8, "attention heads; they divide encoder_dim", low=1)
+    ffn_dim: int = setting(2048, "width of the Emformer's feed-forward parts", low=1)
+    num_layers: int = setting(20, "layers of the Emformer", low=1)
+    activation: str = setting("gelu", "of the feed-forward parts", choices=("relu", "gelu", "silu"))
+    segment_length: int = setting(4, "what is encoded at a time", unit="frames", low=1)
+    left_context_length: int = setting(30, "what a segment sees before it", unit="frames", low=0)
+    right_context_length: int = setting(1, "what a segment waits for", unit="frames", low=0)
+    dropout: float = share(0.1, "of the Emformer")
+    decoder_dim: int = setting(512, "width of the predictor", low=1)
+    joiner_dim: int = setting(512, "width of the joiner", low=1)
+    vocab_size: int = setting(500, "BPE pieces, blank and <unk> among them", low=1)
+
+    def __post_init__(self) -> None:
+        if self.num_heads >= 1 and self.encoder_dim % self.num_heads:
+            raise ValueError(f"encoder_dim {self.encoder_dim}: want a multiple of model.num_heads, {self.num_heads}")
 
 
 @dataclass
 class Loss:
-    backend: str = "auto"  # "k2", "native" (plain PyTorch, the same numbers), or "auto": k2 where it is installed
-    rnnt_type: str = "regular"  # "modified" allows one symbol a frame, as greedy search does
-    prune_range: int = 5
-    lm_scale: float = 0.25
-    simple_loss_scale: float = 0.5
-    ctc_scale: float = 0.2
-    distill: float = 0.0  # weight of what sub-networks learn from the largest network, see loss/distill.py
-    warm_step: int = 2000  # steps over which simple goes 1 -> simple_loss_scale, pruned 0.1 -> 1 (icefall)
+    backend: str = setting("auto", "native: plain PyTorch, the same numbers; auto: k2 where it is installed", how=True,
+                           choices=("auto", "k2", "native"))
+    rnnt_type: str = setting("regular", "modified: one symbol a frame at most, as greedy search has it",
+                             choices=("regular", "modified"))
+    prune_range: int = setting(5, "symbols of a frame in the pruned lattice", low=1)
+    ctc_scale: float = setting(0.2, "weight of CTC on the encoder", low=0)
+    distill: float = setting(0.0, "weight of what sub-networks learn from the largest network (loss/distill.py)", low=0)
+    warm_step: int = setting(2000, "simple loss 1 -> 0.5, pruned 0.1 -> 1 (icefall)", unit="steps", low=0)
 
 
 @dataclass
 class Data:
-    max_duration: float = 200.0  # seconds of audio in a batch
-    batches_per_step: int = 0  # whose gradients make one step, shared by the processes; 0: one for each process
-    num_workers: int = 2
-    on_the_fly: bool = False  # training's features from audio, on its device, instead of those of stage 1
-    parts: int = 1  # an epoch is one of so many parts of the training cuts, in turn
-    augment_from: int = 1  # the first epoch with noise and SpecAugment: they slow the way off the plateau
-    noise_prob: float = 0.5
-    noise_snr: List[float] = field(default_factory=lambda: [10.0, 20.0])  # dB
-    time_mask: int = 100  # longest time mask, feature frames
-    num_frame_masks: int = 2
-    freq_mask: int = 27
-    num_feature_masks: int = 2
-    spec_aug_prob: float = 0.9
-    min_seconds: float = 0.5  # shorter and longer training utterances are left out, and counted
-    max_seconds: float = 20.0
-    first_max_seconds: float = 20.0  # in the first epoch: short utterances teach the alignment sooner
+    max_duration: float = setting(200.0, "audio in a batch", unit="seconds", low=1)
+    batches_per_step: int = setting(0, "whose gradients make one step, shared by the processes; 0: one for each", low=0)
+    num_workers: int = setting(2, "processes that make batches", low=0, how=True)
+    on_the_fly: bool = setting(False, "training's features from audio, on its device, instead of those of stage 1")
+    parts: int = setting(1, "an epoch is one of so many parts of the training cuts, in turn", low=1)
+    augment_from: int = setting(1, "first epoch with noise and SpecAugment: they slow the way off the plateau", low=0)
+    noise_prob: float = share(0.5, "how often noise is mixed in, at 10 to 20 dB")
+    num_masks: int = setting(2, "SpecAugment's masks along time, and along frequency", low=0)
+    time_mask: int = setting(100, "longest of them along time", unit="feature frames", low=0)
+    freq_mask: int = setting(27, "widest of them along frequency", unit="mel bands", low=0)
+    spec_aug_prob: float = share(0.9, "how often an utterance gets them")
+    max_seconds: float = setting(20.0, "longer training utterances are left out, and counted", unit="seconds", above=0)
+    first_max_seconds: float = setting(20.0, "in the first epoch: short ones teach the alignment sooner", unit="seconds",
+                                       above=0)
 
 
 @dataclass
 class Train:
-    num_epochs: int = 30
-    optimizer: str = "muon"  # of the encoder's matrices; all else, and with "adamw" those too, takes AdamW
-    # Muon takes a gradient of exactly zero, as a mask leaves it, for none: weight and momentum stay, and a sub-network's step
-    # is of its own momentum alone.
-    sparse_momentum: bool = True
-    base_lr: float = 1e-3
-    warm_up: float = 0.05  # share of the training in which the learning rate rises
-    final_lr: float = 0.02  # of base_lr, reached by cosine at the end
-    weight_decay: float = 0.01
-    betas: List[float] = field(default_factory=lambda: [0.9, 0.98])
-    clip_norm: float = 5.0
-    seed: int = 42
-    init_from: str = ""  # a checkpoint whose model training begins with, such as a dense one's epoch-<N>.pt
-    average_period: int = 200  # passes between two updates of the running average
-    save_every_n: int = 4000  # batches between two checkpoints within an epoch
-    keep_last_k: int = 3  # of those
-    log_interval: int = 50
-    valid_utterances: int = 400
-    num_threads: int = 0  # of torch; 0: as torch chooses
-    precision: str = "auto"  # of the model in training: "float32", "bf16", or "auto": bf16 on a GPU that has it
+    num_epochs: int = setting(30, "of training", unit="epochs", low=1)
+    optimizer: str = setting("muon", "of the encoder's matrices; all else takes AdamW", choices=("muon", "adamw"))
+    base_lr: float = setting(1e-3, "learning rate at its highest", above=0)
+    warm_up: float = share(0.05, "share of the training in which the learning rate rises")
+    weight_decay: float = setting(0.01, "of all but norms and biases", low=0)
+    seed: int = setting(42, "of everything random")
+    init_from: str = setting("", "a checkpoint whose model training begins with, such as a dense one's epoch-<N>.pt")
+    average_period: int = setting(200, "between two updates of the running average", unit="steps", low=1)
+    save_every_n: int = setting(4000, "between two checkpoints within an epoch", unit="steps", low=1, how=True)
+    valid_utterances: int = setting(400, "of the dev sets, for the loss after an epoch", low=1, how=True)
+    precision: str = setting("auto", "of the model in training; auto: bf16 on a GPU that has it", how=True,
+                             choices=("auto", "float32", "bf16"))
 
 
 @dataclass
-class Omni(omni.Plan):
-    """Supernet training: which sub-networks train when (omni.Plan, in omni/curriculum.py), and how they are made."""
+class Omni:
+    """The supernet, and the strategy that trains it, whose own settings (omni/strategies) stand in this section too."""
 
-    # Smallest first, held at the end; chosen on the corpus codes (results/codes/TRIALS.md).
-    first: str = "smallest"
-    dense_until: float = 0.2
-    grow_from: float = 0.0
-    grow_until: float = 0.6
-    growth: str = "cubic"
-    rank: str = "kept"
-    freeze_at: float = 1.0
-    grow_with: float = 0.3
-    hold_from: float = 0.8
-    sizes: Dict[float, float] = field(default_factory=lambda: {0.0: 0.6, 0.5: 0.05, 0.7: 0.05, 0.8: 0.05, 0.9: 0.25})
-
-    # pattern -> {low, high, structure}: the matrices of the Emformer's layers
-    targets: Dict[str, Dict[str, Any]] = field(default_factory=lambda: {
+    strategy: omni.Strategy = field(default_factory=omni.strategy_class(SHIPPED))
+    targets: Dict[str, Dict[str, Any]] = setting({
         r"encoder\.emformer\..*(emb_to_key_value|emb_to_query|out_proj|pos_ff\.[14])\.weight":
-            {"low": 0.0, "high": 0.9, "structure": "8x1"}})
-    private: List[str] = field(default_factory=lambda: [r"encoder\.emformer\..*(bias|norm.*\.weight|pos_ff\.0\.weight)"])
-    bins: List[float] = field(default_factory=lambda: [0.5, 0.7, 0.8, 0.9])
-    gradient: str = "masked"  # or "dense": straight-through
-    dropout: str = "none"  # how dropout follows the sub-network: "linear", "sqrt" or "dense", see omni.dropout
-    distill_every: int = 1  # steps between two that distill (loss.distill)
+            {"low": 0.0, "high": 0.9, "structure": "8x1"}},
+        "{pattern: {low, high, structure}} of the weights that are pruned: the matrices of the Emformer's layers")
+    private: List[str] = setting([r"encoder\.emformer\..*(bias|norm.*\.weight|pos_ff\.0\.weight)"],
+                                 "patterns of what sub-networks keep values of their own of")
+    bins: List[float] = setting([0.5, 0.7, 0.8, 0.9], "upper edges of the bins of those values", unit="sparsity")
+    dropout: str = setting("none", "how dropout follows the sub-network (omni.dropout)",
+                           choices=("none", "linear", "sqrt", "dense"))
 
 
 @dataclass
 class Decode:
-    avg: int = 1  # averages over the last `avg` epochs
-    max_duration: float = 600.0
-    blank_penalty: float = 0.0  # taken off blank's logit in the search
-    device: str = "cpu"  # or "cuda"; real-time factors are of this device
-
-
-# Settings of Omni that say nothing to a training of one size (omni.Plan.alone).
-_OF_SEVERAL_SIZES = ("sizes", "p_max", "p_min", "random_low", "spread", "layerwise", "first", "growth", "grow_from", "grow_with",
-                     "hold_from", "private", "bins")
+    avg: int = setting(1, "epochs whose weights are averaged", unit="epochs", low=1)
+    blank_penalty: float = setting(0.0, "taken off blank's logit in the search", above=float("-inf"))
+    device: str = setting("cpu", "real-time factors are of it", choices=("cpu", "cuda"))
 
 
 @dataclass
@@ -151,24 +122,30 @@ class Config:
     omni: Omni = field(default_factory=Omni)
     decode: Decode = field(default_factory=Decode)
 
-    def to_yaml(self) -> str:
-        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
-
-    def shaping(self) -> Dict[str, Dict[str, Any]]:
-        """{section: {name: value}} of what shapes the model that is trained, not how it is run or decoded."""
-        whole = dataclasses.asdict(self)
-        del whole["decode"], whole["loss"]["backend"]
-        del whole["data"]["num_workers"]
-        for name in ("save_every_n", "keep_last_k", "log_interval", "valid_utterances", "num_threads", "precision"):
-            del whole["train"][name]
-        if self.omni.alone:
-            for name in _OF_SEVERAL_SIZES:
-                del whole["omni"][name]
+    def sections(self) -> Dict[str, Dict[str, Any]]:
+        """{section: {name: value}}, the strategy's settings among those of `omni`."""
+        whole = {section: dataclasses.asdict(getattr(self, section)) for section in names(self)}
+        strategy = self.omni.strategy
+        whole["omni"] = {"strategy": strategy.name, **dataclasses.asdict(strategy),
+                         **{name: value for name, value in whole["omni"].items() if name != "strategy"}}
         return whole
 
-    def training_key(self) -> str:
-        """Digits that change with what `shaping` names."""
-        return hashlib.sha256(yaml.safe_dump(self.shaping()).encode()).hexdigest()[:16]
+    def shaping(self) -> Dict[str, Dict[str, Any]]:
+        """`sections`, of what shapes the model that is trained, not how it is run or decoded."""
+        whole = self.sections()
+        del whole["decode"]
+        for section in ("loss", "data", "train"):
+            for one in dataclasses.fields(getattr(self, section)):
+                if one.metadata["how"]:
+                    del whole[section][one.name]
+        if self.omni.strategy.of_one_size:
+            del whole["omni"]["private"], whole["omni"]["bins"]
+        return whole
+
+    def to_yaml(self) -> str:
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_yaml(OmegaConf.create(self.sections()))
 
 
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
@@ -179,34 +156,44 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
         overrides: "section.name=value" strings, the value as YAML.
 
     Raises:
-        UserError: no such file, section or name, or a value of another type.
+        UserError: no such file, section or name, or a value of another type or out of its range.
     """
     try:
-        whole = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such configuration file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from None
-    config = Config()
-    if not isinstance(whole, dict):
-        raise UserError(f"{path}: want sections {', '.join(_names(config))}")
-    for section, values in whole.items():
-        if not isinstance(values, dict):
-            raise UserError(f"{path}: {section}: want names and values beneath it")
-        for name, value in values.items():
-            _set(config, section, name, value, str(path))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        section, dot, name = key.partition(".")
-        if not (equals and dot):
-            raise UserError(f"--set {override}: want section.name=value, e.g. train.num_epochs=2")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UserError(f"--set {override}: the value is not YAML") from None
-        _set(config, section, name, value, f"--set {override}")
-    check(config)
+        return _config([*_of_file(path), *map(_of_override, overrides)])
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _config(given: List[Tuple[str, Given]]) -> Config:
+    of = {section: [one for there, one in given if there == section] for section in names(Config)}
+    strategy, rest = chosen(of.pop("omni"), [name for name in names(Omni) if name != "strategy"], "omni.")
+    config = Config(omni=build(Omni, rest, "omni."),
+                    **{section: build(type(getattr(Config(), section)), values, f"{section}.") for section, values in of.items()})
+    config.omni.strategy = strategy
+    if getattr(strategy, "hold_from", 1.0) < 1.0 and config.train.optimizer != "muon":
+        raise ValueError(f"omni.hold_from {strategy.hold_from}: want train.optimizer muon, for a weight without a gradient to "
+                         "stay; or 1, to hold nothing")
     return config
+
+
+def _of_file(path: str | Path) -> Iterator[Tuple[str, Given]]:
+    for section, values in read_yaml(path).items():
+        if section not in names(Config):
+            raise ValueError(f"{path}: no section {section!r}; there are {', '.join(names(Config))}")
+        if not isinstance(values, dict):
+            raise ValueError(f"{path}: {section}: want names and values beneath it")
+        for name, value in values.items():
+            yield section, Given(str(name), value, str(path))
+
+
+def _of_override(text: str) -> Tuple[str, Given]:
+    key, value, where = parse_override(text)
+    section, dot, name = key.partition(".")
+    if not dot:
+        raise ValueError(f"--set {text}: want section.name=value, e.g. train.num_epochs=2")
+    if section not in names(Config):
+        raise ValueError(f"{where}: no section {section!r}; there are {', '.join(names(Config))}")
+    return section, Given(name, value, where)
 
 
 def parse_sparsities(text: str, config: Config) -> List[float]:
@@ -239,37 +226,19 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
                         help="change one setting; may be given many times")
 
 
-def _names(value: Any) -> List[str]:
-    return [f.name for f in dataclasses.fields(value)]
-
-
-def _number(value: Any) -> Any:
-    """A float where `value` is a number, or a string such as 1e-3, which YAML takes for one; else `value`."""
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    return value
-
-
-def _set(config: Config, section: str, name: str, value: Any, where: str) -> None:
-    if section not in _names(config):
-        raise UserError(f"{where}: no section {section!r}; there are {', '.join(_names(config))}")
-    part = getattr(config, section)
-    if name not in _names(part):
-        raise UserError(f"{where}: no setting {section}.{name}; there are {', '.join(_names(part))}")
-    want = typing.get_type_hints(type(part))[name]
-    kind, of = typing.get_origin(want) or want, typing.get_args(want)
-    value = _number(value) if kind is float else value
-    if type(value) is not kind:
-        raise UserError(f"{where}: {section}.{name} wants {kind.__name__}, not {value!r}")
-    if kind is list:
-        value = [_number(item) if of[0] is float else item for item in value]
-        for item in value:
-            if type(item) is not of[0]:
-                raise UserError(f"{where}: {section}.{name} wants a list of {of[0].__name__}, not {item!r}")
-    setattr(part, name, value)
+def settings_table() -> Iterator[Tuple[str, Any, str]]:
+    """(section.name, default, what it is with its unit and range) of every setting, those of each strategy among them."""
+    kinds = [(section, type(value)) for section, value in vars(Config()).items()]
+    kinds += [("omni", omni.strategy_class(name)) for name in omni.strategy_names()]
+    seen = {"omni.strategy"}
+    yield "omni.strategy", SHIPPED, f"one of {', '.join(omni.strategy_names())}, or path/to/file.py:Class"
+    for section, kind in kinds:
+        for one in dataclasses.fields(kind):
+            if f"{section}.{one.name}" not in seen:
+                seen.add(f"{section}.{one.name}")
+                default = one.default if one.default is not dataclasses.MISSING else one.default_factory()
+                said = [one.metadata["doc"], one.metadata["unit"], range_of(one)]
+                yield f"{section}.{one.name}", default, "; ".join(filter(None, said))
 
 
 @cli
@@ -278,7 +247,12 @@ def main() -> None:
     add_config_arguments(parser)
     parser.add_argument("--print", dest="what", default="all", metavar="SECTION.NAME", help="one setting alone")
     parser.add_argument("--sparsities", help="check that the supernet of this configuration has these")
+    parser.add_argument("--help-settings", action="store_true", help="every setting, with its default, unit and range")
     args = parser.parse_args()
+    if args.help_settings:
+        for name, default, said in settings_table():
+            print(f"{name}  [{default}]  {said}")
+        return
     config = load_config(args.config, args.overrides)
     if args.sparsities is not None:
         parse_sparsities(args.sparsities, config)
@@ -286,7 +260,7 @@ def main() -> None:
         print(config.to_yaml(), end="")
     else:
         section, _, name = args.what.partition(".")
-        print(getattr(getattr(config, section), name))
+        print(config.sections()[section][name])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,13 @@ voids no evidence, and a default that changes does.
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
 from typing import Any, Dict, List
+
+import omni
+from omni.errors import UserError
 
 from .config import Config
 
@@ -19,7 +25,14 @@ Record = Dict[str, Flat]
 
 def record(config: Config) -> Record:
     """What a training of `config` writes down of what shapes its model."""
-    return changes(flat(config.shaping()), flat(Config().shaping()))
+    return changes(flat(config.shaping()), defaults(config))
+
+
+def defaults(config: Config) -> Flat:
+    """Of all that shapes a training, with whatever strategy; those of a strategy of the user's own are in it too."""
+    strategies = [*map(omni.strategy_class, omni.strategy_names()), type(config.omni.strategy)]
+    own = {name: value for kind in strategies for name, value in dataclasses.asdict(kind()).items()}
+    return {**flat({"omni": own}), **flat(Config().shaping())}
 
 
 def changes(values: Flat, defaults: Flat) -> Record:
@@ -39,6 +52,23 @@ def differences(recorded: Record, now: Record) -> List[str]:
         elif name in here and here[name] != now["defaults"][name]:
             found.append(f"{name} was no setting, is {here[name]}")
     return found
+
+
+def require_same(exp_dir: Path, config: Config) -> None:
+    """
+    Raises:
+        UserError: <exp-dir>/settings.json says that the experiment was begun with other settings.
+    """
+    path = exp_dir / "settings.json"
+    if not path.is_file():
+        return
+    try:
+        found = differences(json.loads(path.read_text(encoding="utf-8")), record(config))
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not a record of settings: remove it, the checkpoints hold them too") from None
+    if found:
+        raise UserError(f"{path}: this experiment was begun with other settings ({'; '.join(found)}): give the same "
+                        f"ones, or another --exp-dir, or remove {exp_dir}")
 
 
 def flat(sections: Dict[str, Dict[str, Any]]) -> Flat:

@@ -21,6 +21,7 @@ from .features import DeviceFeatures, make_spec_augment, seeded
 if TYPE_CHECKING:
     from ..training.distributed import Processes
 
+NOISE_SNR = (10.0, 20.0)  # dB
 TORCH_2 = int(torch.__version__.split(".")[0]) >= 2
 Batch = Tuple[Tensor, Tensor, List[List[int]]]  # features (B, T, 80), lengths (B,) int64, symbols of each utterance
 
@@ -38,7 +39,7 @@ class TrainDataset(torch.utils.data.Dataset):
         self.rng = random.Random()
         transforms = []
         if augmented and d.noise_prob > 0:
-            mix = CutMix(noise, snr=tuple(d.noise_snr), p=d.noise_prob, preserve_id=True, seed=self.rng,
+            mix = CutMix(noise, snr=NOISE_SNR, p=d.noise_prob, preserve_id=True, seed=self.rng,
                          random_mix_offset=True, pad_to_longest=False)
             transforms.append(mix)
         if d.on_the_fly:

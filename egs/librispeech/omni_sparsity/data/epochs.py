@@ -30,6 +30,9 @@ LEAST_IN_BUCKET = 8  # cuts, on average
 warnings.filterwarnings("ignore", message="You are using DynamicBucketingSampler with an eagerly read CutSet")
 
 
+MIN_SECONDS = 0.5  # shorter training utterances are left out
+
+
 def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
     """Training cuts of the configured durations that have room for their symbols, counted on the log.
 
@@ -44,7 +47,7 @@ def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
         text = cut.supervisions[0].text
         if text not in texts:
             texts[text] = len(corpus.bpe.encode(text))
-        if cut.duration < config.data.min_seconds:
+        if cut.duration < MIN_SECONDS:
             short += 1
         elif cut.duration > config.data.max_seconds:
             long += 1
@@ -53,11 +56,11 @@ def usable(cuts: CutSet, corpus: Corpus, config: Config) -> CutSet:
         else:
             kept.append(cut)
     if short or long or crowded:
-        logging.info(f"left out of training: {short} cuts under {config.data.min_seconds} s, {long} over "
+        logging.info(f"left out of training: {short} cuts under {MIN_SECONDS} s, {long} over "
                      f"{config.data.max_seconds} s, {crowded} with more symbols than encoder frames or none")
     if not kept:
-        raise UserError(f"{corpus.data_dir}/fbank: no training cut between {config.data.min_seconds} and "
-                        f"{config.data.max_seconds} s; change data.min_seconds or data.max_seconds")
+        raise UserError(f"{corpus.data_dir}/fbank: no training cut between {MIN_SECONDS} and "
+                        f"{config.data.max_seconds} s; change data.max_seconds")
     return CutSet.from_cuts(kept)
 
 

@@ -20,8 +20,8 @@ MASKED_AT_MOST = 0.15  # share of an utterance's frames that one pass of time ma
 
 def make_spec_augment(d: DataConfig) -> SpecAugment:
     return SpecAugment(
-        time_warp_factor=0, num_feature_masks=d.num_feature_masks, features_mask_size=d.freq_mask,
-        num_frame_masks=d.num_frame_masks, frames_mask_size=d.time_mask,
+        time_warp_factor=0, num_feature_masks=d.num_masks, features_mask_size=d.freq_mask,
+        num_frame_masks=d.num_masks, frames_mask_size=d.time_mask,
         max_frames_mask_fraction=MASKED_AT_MOST, p=d.spec_aug_prob)
 
 

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--exp-dir", type=Path, required=True, help="what stages 3 and 4 made")
     parser.add_argument("--decoding-method", default="greedy_search", metavar="METHOD",
                         help=f"{' | '.join(registry.names(methods))} (greedy_search)")
-    parser.add_argument("--max-duration", type=float, default=0.0, help="seconds of a batch; 0: as configured")
+    parser.add_argument("--max-duration", type=float, default=600.0, help="seconds of audio in a batch (600)")
     args = parser.parse_args()
     config = load_config(args.config, args.overrides)
     method, penalty = args.decoding_method, config.decode.blank_penalty
@@ -109,7 +109,7 @@ def main() -> None:
         if loaded is not subnet:
             model, loaded = load_subnet(args.exp_dir / subnet.file, subnet.checkpoint).to(device), subnet
         cuts = corpus.cuts(test_set)
-        results, seconds = decode_set(model, search, cuts, corpus, args.max_duration or config.decode.max_duration,
+        results, seconds = decode_set(model, search, cuts, corpus, args.max_duration,
                                       penalty, device)
         score = scoring.save_results(out, test_set, subnet.decoded_as, results)
         audio = sum(cut.duration for cut in cuts)

@@ -4,7 +4,7 @@
     python -m tools.plan --measured train.json ...      # what tools.bench_train --synthetic --out wrote elsewhere
 
 Steps are taken on noise with the lengths of LibriSpeech's utterances (no corpus is needed), dense and as the recipe's
-curriculum has them at three quarters of the training. The time of a whole training is the audio of all its epochs over
+strategy has them at three quarters of the training. The time of a whole training is the audio of all its epochs over
 the audio that one process gets through; it counts neither validation nor waiting for data or for other processes, so
 take it as the least. On a CPU a measured step has 50 s of audio at most, whatever data.max_duration says: one of the
 300 s of conf/librispeech.yaml takes over 20 GB.
@@ -75,7 +75,7 @@ def plan(config: Config, measured: Dict[str, Any], hours: float, world_size: int
     if set(speed) != set(KINDS):
         raise UserError(f"no measurement of {' and '.join(KINDS)} with loss {loss}")
     audio = hours * SPEEDS * config.train.num_epochs / config.data.parts
-    dense = config.omni.dense_until
+    dense = getattr(config.omni.strategy, "dense_until", float(config.omni.strategy.system == "dense"))
     time = audio * (dense / speed["dense"] + (1 - dense) / speed["omni"]) / world_size
     peaks = [row["peak_mb"] for row in measured["rows"] if row["loss"] == loss and row.get("peak_mb")]
     held = sizes(config)

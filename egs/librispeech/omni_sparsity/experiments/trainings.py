@@ -16,7 +16,7 @@ from typing import Any, Dict, List
 from egs.librispeech.omni_sparsity.config import Config, load_config
 from omni.files import write_text
 from omni.errors import UserError
-from egs.librispeech.omni_sparsity.recorded import Flat, Record, changes, differences, flat
+from egs.librispeech.omni_sparsity.recorded import Flat, Record, changes, defaults, differences, flat
 from egs.librispeech.omni_sparsity.report.results import Decoded
 from egs.librispeech.omni_sparsity.subnets.subnet import upgraded
 from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job
@@ -36,15 +36,13 @@ def settings_of(condition: Condition, job: Job) -> Record:
     """Every setting that counts for a training or its decoding, wherever that setting stands."""
     config = load_config(RECIPE / "conf" / condition.config, list(job.settings))
     of_job = {"corpus": condition.corpus, "options": list(condition.options), "sparsities": list(job.sparsities)}
-    return changes({**_all(config), **of_job}, _defaults())
+    decoding = flat({"decode": dataclasses.asdict(config.decode)})
+    return changes({**flat(config.shaping()), **decoding, **of_job}, _defaults(config))
 
 
-def _defaults() -> Flat:
-    return {**_all(Config()), "corpus": "", "options": [], "sparsities": []}
-
-
-def _all(config: Config) -> Flat:
-    return flat({**config.shaping(), "decode": dataclasses.asdict(config.decode)})
+def _defaults(config: Config) -> Flat:
+    decoding = flat({"decode": dataclasses.asdict(Config().decode)})
+    return {**defaults(config), **decoding, "corpus": "", "options": [], "sparsities": []}
 
 
 def words(trained: Trained) -> Dict[str, List[int]]:
@@ -73,8 +71,9 @@ def write(condition: Condition, trained: Trained, path: Path) -> None:
         lines.append(f'"{job.name}": {{"settings": {settings}, "rows": [\n'
                      + ",\n".join(rows) + "]}")
     sets = json.dumps(words(trained), separators=(",", ":"))
-    defaults = json.dumps(_defaults(), separators=(",", ":"))
-    write_text(path, f'{{"defaults": {defaults},\n"sets": {sets},\n"trainings": {{\n' + ",\n".join(lines) + "}}\n")
+    every = {name: value for job in trained for name, value in settings_of(condition, job)["defaults"].items()}
+    there = json.dumps(every, separators=(",", ":"))
+    write_text(path, f'{{"defaults": {there},\n"sets": {sets},\n"trainings": {{\n' + ",\n".join(lines) + "}}\n")
 
 
 def read(path: Path, condition: Condition, jobs: List[Job]) -> Trained:
@@ -85,10 +84,10 @@ def read(path: Path, condition: Condition, jobs: List[Job]) -> Trained:
     """
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
-        sets, there, defaults = whole["sets"], whole["trainings"], whole["defaults"]
+        sets, there, of_then = whole["sets"], whole["trainings"], whole["defaults"]
         return {job: [_decoded(row, sets) for row in there[job.name]["rows"]] for job in jobs
                 if job.name in there and not differences(
-                    {"settings": there[job.name]["settings"], "defaults": defaults}, settings_of(condition, job))}
+                    {"settings": there[job.name]["settings"], "defaults": of_then}, settings_of(condition, job))}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; --reuse wants a trainings.json that tools/reproduce.sh wrote") from None
     except (ValueError, KeyError, TypeError) as error:

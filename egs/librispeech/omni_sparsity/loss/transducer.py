@@ -14,6 +14,9 @@ from .distill import Lattice, distillation, occupation
 from ..model.transducer import Transducer
 
 
+LM_SCALE, SIMPLE_SCALE = 0.25, 0.5  # icefall's --lm-scale and --simple-loss-scale
+
+
 @dataclass
 class Losses:
     """Sums over the utterances whose losses are finite; `total` carries the gradient, `value` is its number."""
@@ -84,7 +87,7 @@ def _losses(
             am=model.simple_am_proj(encoder_out),
             symbols=y,
             termination_symbol=blank,
-            lm_only_scale=config.lm_scale,
+            lm_only_scale=LM_SCALE,
             am_only_scale=0.0,
             boundary=boundary,
             rnnt_type=config.rnnt_type,
@@ -141,4 +144,4 @@ def _losses(
 def warm_scales(step: int, config: LossConfig) -> tuple[float, float]:
     """Scales of (simple, pruned) at `step`: the pruned lattice is trusted as the simple joiner learns (icefall)."""
     share = min(1.0, step / config.warm_step) if config.warm_step > 0 else 1.0
-    return 1.0 - share * (1.0 - config.simple_loss_scale), 0.1 + 0.9 * share
+    return 1.0 - share * (1.0 - SIMPLE_SCALE), 0.1 + 0.9 * share

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ..config import Model as ModelConfig
 
-
+FEATURE_DIM = 80  # log-mel energies of a frame
 FEATURE_MEAN, FEATURE_STD = -6.0, 4.0  # log-mel energies of speech in [-1, 1] lie about there
 KERNEL = 3  # frames of 25 Hz that a convolution sees: its own and those before
+CONVOLUTIONS = 2
 
 
 class Frontend(nn.Module):
@@ -20,13 +21,14 @@ class Frontend(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.stack = config.stack
-        self.mean, self.std, self.context = FEATURE_MEAN, FEATURE_STD, KERNEL - 1
-        self.projection = nn.Linear(config.feature_dim, config.projection_dim)
+        self.mean, self.std, self.context = FEATURE_DIM = 80  # log-mel energies of a frame
+FEATURE_MEAN, FEATURE_STD, KERNEL - 1
+        self.projection = nn.Linear(FEATURE_DIM, config.projection_dim)
         self.stacked = nn.Linear(config.projection_dim * config.stack, config.encoder_dim)
         # Linear layers over neighbouring frames: the frames come as (B, T, D), and 8x1 blocks of a matrix are what
         # sparse kernels run.
         self.convs = nn.ModuleList(
-            nn.Linear(config.encoder_dim * KERNEL, config.encoder_dim) for _ in range(config.conv_layers)
+            nn.Linear(config.encoder_dim * KERNEL, config.encoder_dim) for _ in range(CONVOLUTIONS)
         )
         self.norm = nn.LayerNorm(config.encoder_dim)
         self.dropout = nn.Dropout(config.dropout)

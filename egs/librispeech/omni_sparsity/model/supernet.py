@@ -17,15 +17,13 @@ def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supe
     """
     try:
         targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
-        private, bins = ([], []) if config.alone else (config.private, config.bins)  # one size: no values for several
-        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, gradient=config.gradient,
-                             dropout=config.dropout)
+        private, bins = ([], []) if config.strategy.of_one_size else (config.private, config.bins)  # one size: no values for several
+        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, dropout=config.dropout)
     except (ValueError, TypeError) as error:
         raise UserError(f"section omni of the configuration: {error}") from None
 
 
 def system(config: OmniConfig, sparsity: float) -> str:
     """What results call the network of this sparsity: "omni", or which baseline it is."""
-    if config.sampling == "dense":
-        return "oneshot" if sparsity else "dense"
-    return "pruned" if config.sampling == "gradual" else "omni"
+    kind = config.strategy.system
+    return "oneshot" if kind == "dense" and sparsity else kind

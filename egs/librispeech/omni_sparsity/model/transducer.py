@@ -20,7 +20,7 @@ TRAINING_ONLY = ("simple_am_proj.", "simple_lm_proj.", "ctc_output.")
 class Decoder(nn.Module):
     """Stateless predictor (Ghodsi et al. 2020): embedding of the last `context_size` symbols, mixed by a Conv1d."""
 
-    def __init__(self, vocab_size: int, decoder_dim: int, context_size: int, blank_id: int = 0) -> None:
+    def __init__(self, vocab_size: int, decoder_dim: int, context_size: int = 2, blank_id: int = 0) -> None:
         super().__init__()
         self.vocab_size = vocab_size
         self.context_size = context_size
@@ -68,7 +68,7 @@ class Transducer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.encoder = StreamingEncoder(config)
-        self.decoder = Decoder(config.vocab_size, config.decoder_dim, config.context_size)
+        self.decoder = Decoder(config.vocab_size, config.decoder_dim)
         self.joiner = Joiner(config.encoder_dim, config.decoder_dim, config.joiner_dim, config.vocab_size)
         self.simple_am_proj = nn.Linear(config.encoder_dim, config.vocab_size)
         self.simple_lm_proj = nn.Linear(config.decoder_dim, config.vocab_size)

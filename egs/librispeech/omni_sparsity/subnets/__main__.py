@@ -19,6 +19,7 @@ from omni.errors import UserError, cli
 from omni.files import write_text
 
 from ..config import Config, add_config_arguments, load_config, parse_sparsities
+from ..recorded import require_same
 from .index import digest_of_spec, index_path, read_index, spec_files, write_index
 from .subnet import Subnet, check_name, uniform_name
 
@@ -31,7 +32,8 @@ def make_subnets(
     Raises:
         UserError: bad input; then nothing was written.
     """
-    made_of = {"epoch": epoch, "avg": avg, "config_key": config.training_key()}
+    require_same(exp_dir, config)
+    made_of = {"epoch": epoch, "avg": avg}
     folder = exp_dir / "subnets"
     given = {}
     for path in brought:

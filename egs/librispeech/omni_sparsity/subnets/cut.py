@@ -27,7 +27,7 @@ class Cutter:
     """The supernet of a training, its checkpoints averaged and loaded once, for any number of sub-networks.
 
     Args:
-        made_of: {"epoch", "avg", "config_key"}, which checkpoints are averaged.
+        made_of: {"epoch", "avg"}: which checkpoints are averaged.
 
     Raises:
         UserError: a checkpoint is missing or of another configuration.

@@ -31,7 +31,6 @@ class Subnet:
         file, bytes: the file that would ship, and its size.
         train_passes, train_seconds, loss_backend: of the training that it was cut from.
         epoch, avg: which checkpoints were averaged.
-        config_key: of the training's settings.
         spec_digest, checkpoint: first 16 digits of the SHA-256 of what the spec says, and of `file`.
     """
 
@@ -50,7 +49,6 @@ class Subnet:
     loss_backend: Optional[str] = None
     epoch: Optional[int] = None
     avg: Optional[int] = None
-    config_key: Optional[str] = None
     spec_digest: Optional[str] = None
     checkpoint: Optional[str] = None
 

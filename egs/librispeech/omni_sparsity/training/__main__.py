@@ -12,17 +12,16 @@ checkpoint-<N>.pt.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from contextlib import nullcontext
 from pathlib import Path
 
-from omni.errors import UserError, cli
+from omni.errors import cli
 from omni.files import write_json, write_text
 from omni.lock import hold
 
 from ..config import Config, add_config_arguments, load_config
-from ..recorded import differences, record
+from ..recorded import record, require_same
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,16 +44,9 @@ def keep_config(exp_dir: Path, config: Config) -> None:
     Raises:
         UserError: the experiment was begun with another configuration.
     """
-    path = exp_dir / "settings.json"
-    if path.is_file() and any(exp_dir.glob("*.pt")):
-        try:
-            found = differences(json.loads(path.read_text(encoding="utf-8")), record(config))
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}: not a record of settings: remove it, the checkpoints hold them too") from None
-        if found:
-            raise UserError(f"{path}: this experiment was begun with other settings ({'; '.join(found)}): give the same "
-                            f"ones, or another --exp-dir, or remove {exp_dir}")
-    text = exp_dir / "config.yaml"
+    if any(exp_dir.glob("*.pt")):
+        require_same(exp_dir, config)
+    path, text = exp_dir / "settings.json", exp_dir / "config.yaml"
     if not (path.is_file() and text.is_file() and text.read_text(encoding="utf-8") == config.to_yaml()):
         write_json(path, record(config))
         write_text(text, config.to_yaml())

@@ -16,7 +16,6 @@ process which takes steps of one kind alone: of the GPU, or of the whole process
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import statistics
@@ -41,12 +40,14 @@ def synthetic_batches(config: Config, count: int) -> Iterator[Tuple]:
     """Batches of noise with the lengths and symbols of LibriSpeech's, `data.max_duration` seconds each."""
     import torch
 
+    from egs.librispeech.omni_sparsity.model.frontend import FEATURE_DIM
+
     rng = torch.Generator().manual_seed(config.train.seed)
     utterances = max(1, int(config.data.max_duration // UTTERANCE_SECONDS))
     for _ in range(count):
         seconds = UTTERANCE_SECONDS * (0.9 + 0.2 * torch.rand(utterances, generator=rng))
         lengths = (100 * seconds).long()
-        features = torch.randn(utterances, int(lengths.max()), config.model.feature_dim, generator=rng) * 4 - 6
+        features = torch.randn(utterances, int(lengths.max()), FEATURE_DIM, generator=rng) * 4 - 6
         symbols = [torch.randint(1, config.model.vocab_size, (int(PIECES_A_SECOND * s),), generator=rng).tolist()
                    for s in seconds.tolist()]
         yield features, lengths, symbols
@@ -79,18 +80,19 @@ class Bench:
         self.learner.model.train()
         self.watch = Stopwatch(self.learner.device)
         self.learner.net.refresh(exact=True)
-        plain = dataclasses.replace(config.omni, sampling="dense", freeze_at=0.0)
-        self.curricula = {"omni": self.learner.curriculum, "dense": omni.Curriculum(self.learner.net, plain)}
+        self.strategies = {"omni": self.learner.strategy, "dense": omni.strategy_class("dense")()}
 
     def step(self, loss: str, kind: str, batch: Tuple) -> Dict[str, float]:
         """Seconds of each part of one step."""
+        from egs.librispeech.omni_sparsity.training import loop
+
         learner = self.learner
         self.config.loss.backend = loss
-        learner.curriculum = self.curricula[kind]
+        learner.strategy = self.strategies[kind]
         self.watch.taken()
         with self._watched(), self.watch.part("other"):
             batch = (batch[0].to(learner.device), batch[1].to(learner.device), batch[2])
-            learner.train_step([batch], self.progress)
+            loop.train_step(learner, [batch], self.progress)
         return self.watch.taken()
 
     @contextmanager
@@ -98,7 +100,7 @@ class Bench:
         """The recipe's own step with a clock around its parts."""
         from torch import Tensor
 
-        from egs.librispeech.omni_sparsity.training import learner as code
+        from egs.librispeech.omni_sparsity.training import loop
 
         learner, watch = self.learner, self.watch
         active, hooks = learner.net.active, self._time_hooks
@@ -118,7 +120,7 @@ class Bench:
         swapped = [(learner.net, "active", timed_active)]
         swapped += [(owner, name, watch.timed(part, getattr(owner, name))) for owner, name, part in (
             (learner.net, "refresh", "masks"), (learner.model.encoder, "forward", "encoder"),
-            (code, "compute_loss", "loss"), (Tensor, "backward", "backward"), (learner, "_update", "optimizer"),
+            (loop, "compute_loss", "loss"), (Tensor, "backward", "backward"), (loop, "update", "optimizer"),
         )]
         held = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in swapped]
         for owner, name, value in swapped:

@@ -78,7 +78,7 @@ def newest_checkpoint(exp_dir: Path) -> Optional[Path]:
     return max(last, key=lambda path: load_checkpoint(path)["batch_idx_train"], default=None)
 
 
-def remove_old(exp_dir: Path, keep: int) -> None:
+def remove_old(exp_dir: Path, keep: int = 3) -> None:
     """Keeps the last `keep` checkpoint-<batch>.pt."""
     numbered = _numbered(exp_dir, "checkpoint")
     for _, path in numbered[: max(0, len(numbered) - keep)]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
-from omni.curriculum import KINDS
+from omni.strategies.base import KINDS
 
 from .distributed import Processes
 from ..loss.transducer import Losses
@@ -43,7 +43,7 @@ class Meter:
     def report(self, epoch: int, step: int, passes: float, progress: float, seconds: float) -> str:
         """One line of the log; begins a new interval. All processes call it together."""
         self.last = {}
-        for kind in KINDS:  # all of them: processes may have trained different ones
+        for kind in KINDS:
             *sums, frames = self.processes.sum([self.sums.get(kind, {}).get(name, 0.0) for name in PARTS])
             if frames:
                 self.last[kind] = {name: value / frames for name, value in zip(PARTS, sums)}
@@ -79,3 +79,18 @@ class Meter:
     def _clear(self) -> None:
         self.sums: Dict[str, Dict[str, float]] = {}
         self.lr, self.norm, self.steps = 0.0, 0.0, 0
+
+
+def log_to(path: Path, processes: Processes) -> None:
+    """Log lines of the first process to the terminal and to `path`, of the others to files of their own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not processes.is_first:
+        path = path.with_name(f"{path.stem}-{processes.rank}.log")
+    handlers: List[logging.Handler] = [logging.FileHandler(path)]
+    handlers[0].setLevel(logging.DEBUG)
+    if processes.is_first:
+        handlers.append(logging.StreamHandler())
+        handlers[1].setLevel(logging.INFO)
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
+    for noisy in ("matplotlib", "numba", "h5py"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

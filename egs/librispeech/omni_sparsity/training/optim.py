@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Iterable, List
+from typing import Dict, Iterable, List, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +36,7 @@ def make_optimizer(
         groups.append({"params": [p for p in parameters if id(p) in taken], "orthogonal": True})
     # One kernel for all parameters, where torch has it (AdamW: from 2.0 on); elsewhere one call for each operation.
     together = {"fused" if parameters[0].is_cuda and torch.__version__ >= "2" else "foreach": True}
-    return Muon(groups, config.sparse_momentum, lr=config.base_lr, betas=tuple(config.betas), eps=1e-8,
-                weight_decay=config.weight_decay, **together)
+    return Muon(groups, lr=config.base_lr, betas=(0.9, 0.98), eps=1e-8, weight_decay=config.weight_decay, **together)
 
 
 class Muon(torch.optim.AdamW):
@@ -47,18 +46,17 @@ class Muon(torch.optim.AdamW):
     have, so that both kinds of group share one learning rate. torch has a Muon of its own from 2.9 on; the pinned one is
     older.
 
-    Args:
-        sparse: where a gradient is exactly zero, as it is where a mask removes a weight, momentum and weight stay.
     """
 
     MOMENTUM = 0.95
 
-    def __init__(self, groups: List[dict], sparse: bool, **options: Any) -> None:
-        super().__init__(groups, **options)
-        self.sparse = sparse
-
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, learns: Mapping[nn.Parameter, Tensor] = {}) -> None:  # noqa: B006, never changed
+        """
+        Args:
+            learns: of parameters that did not learn everywhere, where they did, as bool of their shape. Elsewhere momentum
+                and weight of the matrices stay as they are: the step of a sub-network is of its own momentum alone.
+        """
         groups = [group for group in self.param_groups if group.get("orthogonal")]
         held = [(p, p.grad) for group in groups for p in group["params"] if p.grad is not None]
         for p, _ in held:
@@ -67,35 +65,27 @@ class Muon(torch.optim.AdamW):
         for p, grad in held:
             p.grad = grad
         for group in groups:
-            self._step_orthogonal(group)
+            self._step_orthogonal(group, learns)
 
-    def _step_orthogonal(self, group: dict) -> None:
+    def _step_orthogonal(self, group: dict, learns: Mapping[nn.Parameter, Tensor]) -> None:
         shapes: Dict[torch.Size, List[nn.Parameter]] = {}
         for p in group["params"]:
             if p.grad is not None:
                 shapes.setdefault(p.shape, []).append(p)
         for (rows, cols), alike in shapes.items():
-            updates = []
-            for p in alike:
+            updates, everywhere = [], alike[0].new_ones(())
+            trained = [learns[p].to(p.dtype) if p in learns else everywhere for p in alike]
+            for p, where in zip(alike, trained):
                 if not self.state[p]:
                     # AdamW looks for `step` in every state that it loads.
                     self.state[p] = {"step": torch.tensor(0.0), "momentum_buffer": torch.zeros_like(p)}
                 self.state[p]["step"] += 1
                 momentum = self.state[p]["momentum_buffer"]
-                if self.sparse:
-                    trained = (p.grad != 0).to(p.dtype)
-                    momentum.addcmul_(p.grad - momentum, trained, value=1 - self.MOMENTUM)
-                    momentum = momentum * trained
-                else:
-                    momentum.lerp_(p.grad, 1 - self.MOMENTUM)
-                updates.append(p.grad.lerp(momentum, self.MOMENTUM))  # Nesterov's
+                momentum.addcmul_(p.grad - momentum, where, value=1 - self.MOMENTUM)
+                updates.append(p.grad.lerp(momentum * where, self.MOMENTUM))  # Nesterov's
             scale = 0.2 * max(rows, cols) ** 0.5
-            for p, update in zip(alike, orthogonal(torch.stack(updates))):
-                if self.sparse:
-                    change = update.mul_(scale).add_(p, alpha=group["weight_decay"])
-                    p.addcmul_(change, (p.grad != 0).to(p.dtype), value=-group["lr"])
-                else:
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
+            for p, where, update in zip(alike, trained, orthogonal(torch.stack(updates))):
+                p.addcmul_(update.mul_(scale).add_(p, alpha=group["weight_decay"]), where, value=-group["lr"])
 
 
 def orthogonal(x: Tensor) -> Tensor:
@@ -117,7 +107,9 @@ def orthogonal(x: Tensor) -> Tensor:
 
 
 class Schedule:
-    """Linear rise, then a cosine to `final_lr * base_lr`."""
+    """Linear rise, then a cosine to `FINAL * base_lr`."""
+
+    FINAL = 0.02
 
     def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
         self.optimizer, self.config = optimizer, config
@@ -130,7 +122,7 @@ class Schedule:
             factor = (progress + 1e-3) / (c.warm_up + 1e-3)
         else:
             share = (progress - c.warm_up) / (1.0 - c.warm_up)
-            factor = c.final_lr + (1.0 - c.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+            factor = self.FINAL + (1.0 - self.FINAL) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
         for group in self.optimizer.param_groups:
             group["lr"] = c.base_lr * factor
         return c.base_lr * factor
