@@ -21,8 +21,7 @@ class Frontend(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.stack = config.stack
-        self.mean, self.std, self.context = FEATURE_DIM = 80  # log-mel energies of a frame
-FEATURE_MEAN, FEATURE_STD, KERNEL - 1
+        self.mean, self.std, self.context = FEATURE_MEAN, FEATURE_STD, KERNEL - 1
         self.projection = nn.Linear(FEATURE_DIM, config.projection_dim)
         self.stacked = nn.Linear(config.projection_dim * config.stack, config.encoder_dim)
         # Linear layers over neighbouring frames: the frames come as (B, T, D), and 8x1 blocks of a matrix are what
