@@ -132,8 +132,8 @@ def read_yaml(path: str | Path) -> Dict[str, Any]:
     return OmegaConf.to_container(node)
 
 
-def parse_override(text: str) -> Given:
-    """ "name=value", the value as YAML.
+def parse_override(text: str, form: str = "name=value") -> Given:
+    """ "name=value", the value as YAML. `form`: what the message says is wanted.
 
     Raises:
         ValueError: no "=", or no YAML after it.
@@ -145,7 +145,7 @@ def parse_override(text: str) -> Given:
 
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"--set {text}: want name=value")
+        raise ValueError(f"--set {text}: want {form}")
     try:
         node = OmegaConf.load(io.StringIO(f"value: {value}"))
         return Given(name, OmegaConf.to_container(node)["value"], f"--set {text}")

@@ -9,6 +9,7 @@ import sentencepiece as spm
 from lhotse import CutSet, Features, MonoCut, NumpyFilesWriter, SupervisionSegment
 
 from egs.librispeech.omni_sparsity.config import Config, Model, load_config
+from egs.librispeech.omni_sparsity.training import loop
 
 WORDS = ["ON", "OFF", "LAMP", "DOOR", "RED", "BLUE"]
 VOCAB = 20
@@ -55,14 +56,14 @@ def data_dir(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def config() -> Config:
+def config(monkeypatch) -> Config:
+    """The method that ships, at a size at which a dozen steps are a training."""
+    monkeypatch.setattr(loop, "LOG_EVERY", 2)
     path = Path(__file__).parents[2] / "egs/librispeech/omni_sparsity/conf/mini.yaml"
     config = load_config(path, [
         "data.max_duration=10", "data.num_workers=0", "data.parts=1", "data.augment_from=1",
         "data.first_max_seconds=20", "train.num_epochs=2", "train.save_every_n=3", "train.average_period=2",
-        "train.log_interval=2", "omni.first=largest", "omni.dense_until=0.2", "omni.growth=linear", "omni.grow_from=0.5",
-        "omni.grow_until=0.65", "omni.sizes={}", "omni.hold_from=1.0", "omni.rank=all",
-        "omni.freeze_at=0.8", "loss.warm_step=4"
+        "omni.refresh_every=2", "loss.warm_step=4",
     ])
     config.model = Model(
         projection_dim=8, encoder_dim=16, num_heads=2, ffn_dim=32, num_layers=1, decoder_dim=16, joiner_dim=16,

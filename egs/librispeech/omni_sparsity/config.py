@@ -148,6 +148,9 @@ class Config:
         return OmegaConf.to_yaml(OmegaConf.create(self.sections()))
 
 
+FORM = "section.name=value, e.g. train.num_epochs=2"
+
+
 def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
     """Reads a configuration.
 
@@ -187,10 +190,10 @@ def _of_file(path: str | Path) -> Iterator[Tuple[str, Given]]:
 
 
 def _of_override(text: str) -> Tuple[str, Given]:
-    key, value, where = parse_override(text)
+    key, value, where = parse_override(text, FORM)
     section, dot, name = key.partition(".")
     if not dot:
-        raise ValueError(f"--set {text}: want section.name=value, e.g. train.num_epochs=2")
+        raise ValueError(f"--set {text}: want {FORM}")
     if section not in names(Config):
         raise ValueError(f"{where}: no section {section!r}; there are {', '.join(names(Config))}")
     return section, Given(name, value, where)

@@ -28,7 +28,7 @@ def exp_dir(config, tmp_path):
         subnets.append(Subnet(
             name=name, system="omni", origin="uniform", sparsity=0.5, measured_sparsity=0.5, spec=f"subnets/{name}.json",
             file=f"subnets/{name}.pt", bytes=file.stat().st_size, params_total=1, params_nonzero=1, train_passes=1,
-            train_seconds=1.0, loss_backend="native", epoch=2, avg=1, config_key="k",
+            train_seconds=1.0, loss_backend="native", epoch=2, avg=1,
             checkpoint=hashlib.sha256(file.read_bytes()).hexdigest()[:16]))
     write_index(tmp_path / "exp", subnets)
     (tmp_path / "toy.yaml").write_text(config.to_yaml())

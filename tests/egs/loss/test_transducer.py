@@ -189,7 +189,7 @@ def test_every_part_gets_a_gradient(model, backend):
 
 
 def test_scales_warm_up():
-    config = LossConfig(warm_step=100, simple_loss_scale=0.5)
+    config = LossConfig(warm_step=100)
     assert warm_scales(0, config) == pytest.approx((1.0, 0.1))
     assert warm_scales(50, config) == pytest.approx((0.75, 0.55))
     assert warm_scales(500, config) == pytest.approx((0.5, 1.0))

@@ -1,4 +1,4 @@
-"""The supernet of a configuration, and its curriculum."""
+"""The supernet of a configuration, and what results call its sub-networks."""
 
 import pytest
 
@@ -8,17 +8,16 @@ from egs.librispeech.omni_sparsity.model.supernet import make_supernet, system
 from omni.errors import UserError
 
 
-def test_the_curriculum_follows_the_configuration(config):
-    config.omni.p_max, config.omni.p_min = 0.0, 1.0
-    net = make_supernet(Transducer(config.model), config.omni, 42)
-    assert omni.Curriculum(net, config.omni).subnets(3, 0.9) == [("min", net.smallest())]
-    config.omni.sampling, config.omni.prune_to = "gradual", 0.7
-    assert omni.Curriculum(net, config.omni).subnets(3, 0.9) == [("pruned", net.uniform(0.7))]
+def test_one_size_has_no_values_for_several(config):
+    assert any(make_supernet(Transducer(config.model), config.omni, 42).private_parameters())
+    config.omni.strategy = omni.strategy_class("gradual")(prune_to=0.7)
+    assert not any(make_supernet(Transducer(config.model), config.omni, 42).private_parameters())
 
 
 def test_what_results_call_a_network(config):
     found = []
-    for config.omni.sampling in ("dense", "gradual", "single"):
+    for name in ("dense", "gradual", "smallest_first"):
+        config.omni.strategy = omni.strategy_class(name)()
         found.append((system(config.omni, 0.0), system(config.omni, 0.5)))
     assert found == [("dense", "oneshot"), ("pruned", "pruned"), ("omni", "omni")]
 

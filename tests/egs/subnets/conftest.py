@@ -5,6 +5,8 @@ import shutil
 import pytest
 import torch
 
+import omni
+
 from egs.librispeech.omni_sparsity.subnets.__main__ import make_subnets
 from egs.librispeech.omni_sparsity.training.trainer import Trainer
 
@@ -31,24 +33,25 @@ class Experiment:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """{sampling: folder}, filled when first asked for."""
+    """{strategy: folder}, filled when first asked for."""
     return {}, tmp_path_factory.mktemp("trained")
 
 
-def _experiment(config, data_dir, trained, tmp_path, sampling):
+def _experiment(config, data_dir, trained, tmp_path):
     folders, root = trained
-    config.omni.sampling = sampling
-    if sampling not in folders:
-        Trainer(config, data_dir, root / sampling, tensorboard=False).run(0, 0)
-        folders[sampling] = root / sampling
-    return Experiment(config, shutil.copytree(folders[sampling], tmp_path / "exp"))
+    name = config.omni.strategy.name
+    if name not in folders:
+        Trainer(config, data_dir, root / name, tensorboard=False).run(0, 0)
+        folders[name] = root / name
+    return Experiment(config, shutil.copytree(folders[name], tmp_path / "exp"))
 
 
 @pytest.fixture
 def supernet(config, data_dir, trained, tmp_path):
-    return _experiment(config, data_dir, trained, tmp_path, config.omni.sampling)
+    return _experiment(config, data_dir, trained, tmp_path)
 
 
 @pytest.fixture
 def dense(config, data_dir, trained, tmp_path):
-    return _experiment(config, data_dir, trained, tmp_path, "dense")
+    config.omni.strategy = omni.strategy_class("dense")()
+    return _experiment(config, data_dir, trained, tmp_path)

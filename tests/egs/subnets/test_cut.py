@@ -68,8 +68,7 @@ def test_each_is_what_pruning_alone_gives_and_checkpoints_are_loaded_once(supern
     supernet.stage4(0.9, 0.5, 0.0)  # each is cut from the whole network, not from what the one before left
     assert len(calls) == 1
     for sparsity in (0.0, 0.5, 0.9):
-        cutter = cut.Cutter(supernet.config, supernet.path,
-                            {"epoch": 2, "avg": 1, "config_key": supernet.config.training_key()})
+        cutter = cut.Cutter(supernet.config, supernet.path, {"epoch": 2, "avg": 1})
         cutter.net.prune_(cutter.net.uniform(sparsity))
         alone, found = shipped(cutter.net.model.state_dict()), _state(supernet, f"sparsity-{sparsity:g}")
         assert all(torch.equal(alone[name], found[name]) for name in alone) and set(alone) == set(found)

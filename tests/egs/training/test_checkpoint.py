@@ -40,7 +40,7 @@ def test_a_broken_or_absent_checkpoint_is_named(tmp_path):
 def test_a_checkpoint_of_other_settings_names_them(config, tmp_path):
     ckpt.check_settings({"settings": record(config)}, config, tmp_path / "epoch-1.pt")
     with pytest.raises(UserError, match="epoch-1.pt: does not say what it was trained with"):
-        ckpt.check_settings({"config_key": "a"}, config, tmp_path / "epoch-1.pt")
+        ckpt.check_settings({"model": {}}, config, tmp_path / "epoch-1.pt")
     was = record(config)
     config.train.base_lr = 0.5
     with pytest.raises(UserError, match=r"epoch-1.pt: trained with other settings \(train.base_lr was 0.002, is 0.5\)"):

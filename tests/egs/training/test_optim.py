@@ -31,12 +31,12 @@ def network():
     return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 8))
 
 
-def train(net, optimizer, steps):
+def train(net, optimizer, steps, **options):
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
         optimizer.zero_grad()
         (net(torch.randn(64, 8, generator=generator)) ** 2).sum().backward()
-        optimizer.step()
+        optimizer.step(**options)
     return [p.detach().clone() for p in net.parameters()]
 
 
@@ -46,7 +46,7 @@ def test_only_the_matrices_given_are_treated_otherwise_than_by_adamw():
     after = train(ours, make_optimizer(ours.parameters(), config, [ours[0].weight]), 1)
     groups = [{"params": [theirs[0].weight, theirs[2].weight], "weight_decay": 0.1},
               {"params": [theirs[0].bias, theirs[2].bias], "weight_decay": 0.0}]
-    want = train(theirs, torch.optim.AdamW(groups, lr=config.base_lr, betas=tuple(config.betas)), 1)
+    want = train(theirs, torch.optim.AdamW(groups, lr=config.base_lr, betas=(0.9, 0.98)), 1)
     assert [torch.equal(a, b) for a, b in zip(after, want)] == [False, True, True, True]
     step = (network()[0].weight * (1 - config.base_lr * 0.1) - after[0]) / config.base_lr
     assert step.norm().item() == pytest.approx(0.2 * 16**0.5 * 8**0.5, rel=0.2)  # the size that AdamW's steps have
@@ -72,21 +72,21 @@ def test_a_resumed_optimizer_goes_on_as_an_unbroken_one():
 def test_the_learning_rate_rises_and_falls_by_progress():
     net = network()
     optimizer = make_optimizer(net.parameters(), TrainConfig(), [net[0].weight])
-    schedule = Schedule(optimizer, TrainConfig(base_lr=1.0, warm_up=0.1, final_lr=0.02))
+    schedule = Schedule(optimizer, TrainConfig(base_lr=1.0, warm_up=0.1))
     rates = [schedule.set_progress(progress) for progress in (0.0, 0.05, 0.1, 0.5, 1.0)]
     assert rates[0] < 0.02 and rates[1] < rates[2] == 1.0 > rates[3] > rates[4] == pytest.approx(0.02)
     assert {group["lr"] for group in optimizer.param_groups} == {rates[4]}
 
 
-def test_where_a_mask_leaves_no_gradient_nothing_moves():
+def test_what_did_not_learn_does_not_move():
     net = network()
-    weight, config = net[0].weight, TrainConfig(weight_decay=0.1, sparse_momentum=True)
+    weight, config = net[0].weight, TrainConfig(weight_decay=0.1)
     optimizer = make_optimizer(net.parameters(), config, [weight])
     train(net, optimizer, 3)  # there is momentum now
     before, half = weight.detach().clone(), torch.arange(16)[:, None].expand(16, 8) < 8
     momentum = optimizer.state[weight]["momentum_buffer"].clone()
     handle = weight.register_hook(lambda gradient: gradient * half)
-    train(net, optimizer, 1)
+    train(net, optimizer, 1, learns={weight: half})
     handle.remove()
     assert torch.equal(weight[8:], before[8:]) and not torch.isclose(weight[:8], before[:8]).any()
     moved = optimizer.state[weight]["momentum_buffer"] != momentum
@@ -94,3 +94,20 @@ def test_where_a_mask_leaves_no_gradient_nothing_moves():
     # The step is that of a network which has these rows alone.
     update = before[:8] * (1 - config.base_lr * 0.1) - weight[:8]
     assert update.norm().item() == pytest.approx(config.base_lr * 0.2 * 16**0.5 * 8**0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("learns", [None, 5])
+def test_a_weight_decays_where_it_learns_whatever_its_gradient(learns):
+    """A gradient that happens to be zero is none of a mask: what tells is the mask."""
+    after = []
+    for decay in (0.0, 0.5):
+        net = network()
+        weight, before = net[0].weight, net[0].weight.detach().clone()
+        optimizer = make_optimizer(net.parameters(), TrainConfig(weight_decay=decay), [weight])
+        where = torch.arange(16)[:, None].expand(16, 8) < (learns or 16)
+        weight.grad = torch.zeros_like(weight)
+        optimizer.step({weight: where} if learns else {})
+        after.append(weight.detach().clone())
+    assert torch.equal(after[0], before)
+    assert torch.allclose(after[1], torch.where(where, before * (1 - 1e-3 * 0.5), before), rtol=1e-6, atol=0)
+    assert not torch.equal(after[1][0], before[0])

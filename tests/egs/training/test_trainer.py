@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+import omni
 from egs.librispeech.omni_sparsity.decoding import __main__ as decode
 from egs.librispeech.omni_sparsity.subnets import __main__ as subnets
 from egs.librispeech.omni_sparsity.training import __main__ as train
+from egs.librispeech.omni_sparsity.training import loop
 from egs.librispeech.omni_sparsity.loss.backend import loss_backend
 from egs.librispeech.omni_sparsity.training.checkpoint import load_checkpoint
 from egs.librispeech.omni_sparsity.training.trainer import Trainer
@@ -27,17 +29,17 @@ class Stopped(Exception):
 
 def run(config, data_dir, exp_dir, stop_at=None, **more):
     trainer = Trainer(config, data_dir, exp_dir, tensorboard=False)
-    if stop_at is not None:
-        real, steps = trainer.train_step, []
+    real, steps = loop.train_step, []
 
-        def step(*arguments):
-            steps.append(trainer.step)
-            if trainer.step == stop_at:
-                raise Stopped(steps[0])
-            real(*arguments)
+    def step(*arguments):
+        steps.append(trainer.step)
+        if trainer.step == stop_at:
+            raise Stopped(steps[0])
+        real(*arguments)
 
-        trainer.train_step = step
-    trainer.run(more.get("start_epoch", 0), more.get("start_batch", 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train_step", step)
+        trainer.run(more.get("start_epoch", 0), more.get("start_batch", 0))
     return trainer
 
 
@@ -76,9 +78,8 @@ def test_a_stopped_training_goes_on_bit_by_bit(config, data_dir, tmp_path):
 
 
 def test_so_does_one_whose_sub_networks_grow_back_from_the_smallest(config, data_dir, tmp_path):
-    o = config.omni
-    o.first, o.growth, o.grow_from, o.rank, o.freeze_at = "smallest", "cubic", 0.0, "kept", 1.0
-    o.sizes, o.bins, o.refresh_every, o.grow_until = {0.0: 1.0, 0.5: 1.0, 0.9: 1.0}, [0.3, 0.6, 0.9], 1, 0.6
+    config.omni.strategy = omni.strategy_class("smallest_first")(sizes={0.0: 1.0, 0.5: 1.0, 0.9: 1.0}, refresh_every=1)
+    config.omni.bins = [0.3, 0.6, 0.9]
     config.train.save_every_n = 1
     total = run(config, data_dir, tmp_path / "a").step
     for stop in range(1, total):
@@ -100,7 +101,7 @@ def test_start_batch_takes_the_named_checkpoint(config, data_dir, tmp_path):
 
 
 def test_passes_are_counted_and_every_kind_is_told(config, data_dir, tmp_path, caplog):
-    config.omni.sampling, config.omni.dense_until, config.train.num_epochs = "sandwich", 0.5, 1
+    config.omni.strategy, config.train.num_epochs = omni.strategy_class("sandwich")(dense_until=0.5), 1
     trainer = run(config, data_dir, tmp_path)
     log = (tmp_path / "log" / "train.log").read_text()
     state = load_checkpoint(tmp_path / "epoch-1.pt")
@@ -193,16 +194,16 @@ def test_a_training_may_begin_with_the_model_of_another(config, data_dir, tmp_pa
     with pytest.raises(Stopped):
         run(config, data_dir, tmp_path / "b", stop_at=0)
     trainer = Trainer(config, data_dir, tmp_path / "c", tensorboard=False)
-    trainer._warm_start()
+    trainer.resume(1, 0)
     assert same(trainer.model.state_dict(), first.model.state_dict()) and trainer.step == trainer.passes == 0
     assert same({n: v.float() for n, v in trainer.average.state.items() if "private" not in n},
                 {n: v.float() for n, v in first.model.state_dict().items()})
     config.model.encoder_dim = 32
     with pytest.raises(UserError, match="train.init_from .*epoch-2.pt: not of a model like this one"):
-        Trainer(config, data_dir, tmp_path / "d", tensorboard=False)._warm_start()
+        Trainer(config, data_dir, tmp_path / "d", tensorboard=False).resume(1, 0)
     config.train.init_from = str(tmp_path / "a" / "epoch-3.pt")
     with pytest.raises(UserError, match="^train.init_from .*epoch-3.pt: no such checkpoint; there are epoch-1.pt"):
-        Trainer(config, data_dir, tmp_path / "d", tensorboard=False)._warm_start()
+        Trainer(config, data_dir, tmp_path / "d", tensorboard=False).resume(1, 0)
 
 
 def test_another_configuration_is_refused(config, data_dir, tmp_path):

@@ -109,10 +109,10 @@ class Bench:
         def timed_active(*args, **kwargs):
             inside = active(*args, **kwargs)
             with watch.part("masks"):
-                inside.__enter__()
+                learning = inside.__enter__()
             hooks()
             try:
-                yield
+                yield learning
             finally:
                 with watch.part("masks"):
                     inside.__exit__(None, None, None)
