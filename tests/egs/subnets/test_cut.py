@@ -14,20 +14,36 @@ def _state(experiment, name):
     return shipped(load_subnet(experiment.folder / f"{name}.pt").state_dict())
 
 
-def test_the_weights_are_the_mean_over_the_epochs_asked_for(supernet):
+def test_the_weights_are_the_mean_over_the_epochs_asked_for(dense):
     """Running averages at the two ends give the mean between them; epochs that do not count leave no trace."""
-    start, start_step = supernet.drift(1, seed=1)
-    end, end_step = supernet.drift(2, seed=2)
-    supernet.stage4(0.0, avg=1)
-    found = _state(supernet, "sparsity-0")
+    start, start_step = dense.drift(1, seed=1)
+    end, end_step = dense.drift(2, seed=2)
+    dense.stage4(0.0, avg=1)
+    found = _state(dense, "sparsity-0")
     assert len(found) > 20 and end_step > start_step > 0
     for name, value in found.items():
         mean = (end[name] * end_step - start[name] * start_step) / (end_step - start_step)
         torch.testing.assert_close(value, mean.float(), msg=name)
         assert not torch.allclose(value, end[name].float())
-    supernet.stage4(0.0, avg=2)
-    for name, value in _state(supernet, "sparsity-0").items():
+    dense.stage4(0.0, avg=2)
+    for name, value in _state(dense, "sparsity-0").items():
         torch.testing.assert_close(value, end[name].float(), msg=name)
+
+
+@pytest.mark.parametrize("progress, epochs", [((0.61, 1.0), 1), ((0.6, 1.0), 1), ((0.59, 1.0), 0), ((0.2, 0.5), 0)])
+def test_no_mean_reaches_back_to_where_sizes_still_changed(supernet, capsys, progress, epochs):
+    """Of two epochs that were asked for: grow_until is 0.6, and the first one ended before or after it."""
+    ends = [supernet.drift(1, seed=1), supernet.drift(2, seed=2)]
+    for number, share in enumerate(progress, 1):
+        file = supernet.path / f"epoch-{number}.pt"
+        torch.save({**torch.load(file), "scheduler": {"progress": share}}, file)
+    supernet.stage4(0.0, avg=2)
+    assert f"sizes changed until 0.6 of the training: averaging {epochs} epoch(s), not 2" in capsys.readouterr().out
+    (start, start_step), (end, end_step) = ends
+    last = torch.load(supernet.path / "epoch-2.pt")["model"]
+    for name, value in _state(supernet, "sparsity-0").items():
+        mean = (end[name] * end_step - start[name] * start_step) / (end_step - start_step) if epochs else last[name]
+        torch.testing.assert_close(value, mean.float(), msg=name)
 
 
 def test_a_dense_training_is_cut_by_the_weights_that_it_has(dense):

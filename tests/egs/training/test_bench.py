@@ -118,7 +118,7 @@ def test_the_peak_is_that_of_the_measured_steps(small, monkeypatch, capsys):
     (plan, ["--hours", "0"], "--hours 0.0: want at least"),
     (plan, ["--world-size", "0"], "--world-size 0: want at least 1"),
     (plan, ["--measured", "absent.json"], "absent.json: not a file that tools.bench_train --out wrote"),
-    (plan, ["--config", "absent.yaml"], "no such configuration"),
+    (plan, ["--config", "absent.yaml"], "no such file"),
 ])
 def test_nonsense_is_one_line(module, arguments, words, capsys):
     with pytest.raises(SystemExit) as stop:

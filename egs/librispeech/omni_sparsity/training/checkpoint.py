@@ -93,7 +93,8 @@ def _numbered(exp_dir: Path, kind: str) -> List[Tuple[int, Path]]:
 def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: omni.Supernet, config: Config) -> Dict:
     """Loads the mean of the weights over the last `avg` epochs up to `epoch` into `model` and `net`.
 
-    Averages are icefall's (`--use-averaged-model 1`): between two running averages, every `average_period` steps.
+    Averages are icefall's (`--use-averaged-model 1`): between two running averages, every `average_period` steps. None
+    reaches back to where sizes still changed (`Strategy.settled`): over fewer epochs then, or the last weights alone.
 
     Returns:
         The checkpoint of `epoch`, for its counters.
@@ -106,11 +107,18 @@ def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: o
     last = load_checkpoint(exp_dir / f"epoch-{epoch}.pt")
     check_settings(last, config, exp_dir / f"epoch-{epoch}.pt")
     end, end_step = last["model_avg"], last["averaged_until"]
-    if epoch > avg:
-        before = load_checkpoint(exp_dir / f"epoch-{epoch - avg}.pt")
-        start, start_step = before["model_avg"], before["averaged_until"]
+    start, start_step = end, 0
+    for begin in range(epoch - avg, epoch + 1):
+        before = load_checkpoint(exp_dir / f"epoch-{begin}.pt") if begin else None
+        if before:
+            start, start_step = before["model_avg"], before["averaged_until"]
+        if (before["scheduler"]["progress"] if before else 0.0) >= config.omni.strategy.settled():
+            break
     else:
-        start, start_step = end, 0
+        begin, start_step = epoch, end_step
+    if begin > epoch - avg:
+        print(f"{exp_dir}: sizes changed until {config.omni.strategy.settled():g} of the training: averaging {epoch - begin} "
+              f"epoch(s), not {avg}")
     if end_step > start_step:
         weights = average_between(end, end_step, start, start_step)
     else:  # an epoch shorter than an average period
