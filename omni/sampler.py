@@ -30,8 +30,16 @@ class Sampler:
         self.levels = tuple(sorted(set(levels)))
 
     def uniform(self, sparsity: float) -> Spec:
-        """The spec with the same sparsity everywhere, clipped to the range of each weight."""
+        """The spec with the same sparsity everywhere; a weight whose range it is out of takes the nearest end. So 0 is
+        always the largest, and what only some weights can reach is taken by those.
+
+        Raises:
+            ValueError: out of [0, 1), or sparser than every range: nothing would have that sparsity.
+        """
         _check_sparsity(sparsity)
+        top = max((t.high for t in self.targets.values()), default=1.0)
+        if sparsity > top:
+            raise ValueError(f"sparsity {sparsity}: no weight can have it; the nearest is {top:g}, the sparsest end of a range")
         return {name: min(max(sparsity, t.low), t.high) for name, t in self.targets.items()}
 
     def largest(self) -> Spec:
@@ -118,12 +126,12 @@ class Sampler:
         A pure function of (seed, step, rank).
 
         Args:
-            sizes: {sparsity: how often, in any unit}; each sparsity is clipped to the range of each weight.
+            sizes: {sparsity: how often, in any unit}; of each the spec is that of `uniform`.
             rank: as for `random`.
             high: sizes that are sparser than this become this one, while the smallest still grows sparser.
 
         Raises:
-            ValueError: no sizes, a sparsity out of [0, 1), shares below 0 or all 0.
+            ValueError: no sizes, a sparsity that `uniform` refuses, shares below 0 or all 0.
         """
         shares = [sizes[size] for size in sorted(sizes)]
         if not sizes or min(shares) < 0.0 or sum(shares) <= 0.0:

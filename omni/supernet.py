@@ -242,15 +242,16 @@ class Supernet(Sampler):
         in a while.
 
         Args:
-            sparsity: of all targeted values together; clipped to what the ranges allow, met to one block.
+            sparsity: of all targeted values together, met to one block; what is more than the ranges allow together, but
+                not more than the widest, is the most that they allow.
 
         Raises:
             RuntimeError: a sub-network is active; the model holds other parameters than it did.
-            ValueError: sparsity out of [0, 1).
+            ValueError: sparsity out of [0, 1), or sparser than every range.
         """
         self._must_be_idle("blocks are ranked")
         self._must_be_the_models()
-        self.uniform(sparsity)  # refuses what is no sparsity
+        self.uniform(sparsity)  # refuses what no weight can have
         return self._masks.budget(sparsity)
 
     def carry_private(self, before: Spec | float, after: Spec | float) -> None:
