@@ -24,7 +24,7 @@ class Sampler:
 
     def __init__(self, targets: Mapping[str, Target], seed: int = 42, levels: Sequence[float] = ()) -> None:
         for level in levels:
-            _check_sparsity(level)
+            check_sparsity(level)
         self.targets = dict(targets)
         self.seed = seed
         self.levels = tuple(sorted(set(levels)))
@@ -36,7 +36,7 @@ class Sampler:
         Raises:
             ValueError: out of [0, 1), or sparser than every range: nothing would have that sparsity.
         """
-        _check_sparsity(sparsity)
+        check_sparsity(sparsity)
         top = max((t.high for t in self.targets.values()), default=1.0)
         if sparsity > top:
             raise ValueError(f"sparsity {sparsity}: no weight can have it; the nearest is {top:g}, the sparsest end of a range")
@@ -147,6 +147,7 @@ class Sampler:
         return sum(size[name] * spec.get(name, 0.0) for name in size) / sum(size.values())
 
 
-def _check_sparsity(sparsity: float) -> None:
+def check_sparsity(sparsity: float) -> None:
+    """Raises ValueError out of [0, 1)."""
     if not 0.0 <= sparsity < 1.0:
         raise ValueError(f"sparsity {sparsity}: want 0 <= sparsity < 1")

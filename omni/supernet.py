@@ -20,7 +20,7 @@ from .masks import Masks
 from .overlay import Learning, Overlay
 from .places import Places
 from .private import Private
-from .sampler import Sampler
+from .sampler import Sampler, check_sparsity
 from .spec import Spec, check_spec, spec_of
 from .structures import Blocks
 from .targets import Config, choose
@@ -242,16 +242,15 @@ class Supernet(Sampler):
         in a while.
 
         Args:
-            sparsity: of all targeted values together, met to one block; what is more than the ranges allow together, but
-                not more than the widest, is the most that they allow.
+            sparsity: of all targeted values together; clipped to what the ranges allow, met to one block.
 
         Raises:
             RuntimeError: a sub-network is active; the model holds other parameters than it did.
-            ValueError: sparsity out of [0, 1), or sparser than every range.
+            ValueError: sparsity out of [0, 1).
         """
         self._must_be_idle("blocks are ranked")
         self._must_be_the_models()
-        self.uniform(sparsity)  # refuses what no weight can have
+        check_sparsity(sparsity)
         return self._masks.budget(sparsity)
 
     def carry_private(self, before: Spec | float, after: Spec | float) -> None:
