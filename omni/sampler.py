@@ -24,14 +24,22 @@ class Sampler:
 
     def __init__(self, targets: Mapping[str, Target], seed: int = 42, levels: Sequence[float] = ()) -> None:
         for level in levels:
-            _check_sparsity(level)
+            check_sparsity(level)
         self.targets = dict(targets)
         self.seed = seed
         self.levels = tuple(sorted(set(levels)))
 
     def uniform(self, sparsity: float) -> Spec:
-        """The spec with the same sparsity everywhere, clipped to the range of each weight."""
-        _check_sparsity(sparsity)
+        """The spec with the same sparsity everywhere; a weight whose range it is out of takes the nearest end. So 0 is
+        always the largest, and what only some weights can reach is taken by those.
+
+        Raises:
+            ValueError: out of [0, 1), or sparser than every range: nothing would have that sparsity.
+        """
+        check_sparsity(sparsity)
+        top = max((t.high for t in self.targets.values()), default=1.0)
+        if sparsity > top:
+            raise ValueError(f"sparsity {sparsity}: no weight can have it; the nearest is {top:g}, the sparsest end of a range")
         return {name: min(max(sparsity, t.low), t.high) for name, t in self.targets.items()}
 
     def largest(self) -> Spec:
@@ -118,12 +126,12 @@ class Sampler:
         A pure function of (seed, step, rank).
 
         Args:
-            sizes: {sparsity: how often, in any unit}; each sparsity is clipped to the range of each weight.
+            sizes: {sparsity: how often, in any unit}; of each the spec is that of `uniform`.
             rank: as for `random`.
             high: sizes that are sparser than this become this one, while the smallest still grows sparser.
 
         Raises:
-            ValueError: no sizes, a sparsity out of [0, 1), shares below 0 or all 0.
+            ValueError: no sizes, a sparsity that `uniform` refuses, shares below 0 or all 0.
         """
         shares = [sizes[size] for size in sorted(sizes)]
         if not sizes or min(shares) < 0.0 or sum(shares) <= 0.0:
@@ -139,6 +147,7 @@ class Sampler:
         return sum(size[name] * spec.get(name, 0.0) for name in size) / sum(size.values())
 
 
-def _check_sparsity(sparsity: float) -> None:
+def check_sparsity(sparsity: float) -> None:
+    """Raises ValueError out of [0, 1)."""
     if not 0.0 <= sparsity < 1.0:
         raise ValueError(f"sparsity {sparsity}: want 0 <= sparsity < 1")

@@ -99,7 +99,7 @@ def build(kind: Type, given: Iterable[Given], prefix: str = "") -> Any:
             if hints[name] is bool and not isinstance(value, bool):
                 raise TypeError
             OmegaConf.update(node, name, _with_float_keys(value, hints[name]), merge=False)
-            OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]
+            OmegaConf.to_container(node[name], resolve=True) if OmegaConf.is_config(node[name]) else node[name]
         except (OmegaConfBaseException, TypeError, ValueError):
             raise ValueError(f"{where}: {prefix}{name} wants {_called(hints[name])}, not {value!r}") from None
     try:

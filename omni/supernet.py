@@ -20,7 +20,7 @@ from .masks import Masks
 from .overlay import Learning, Overlay
 from .places import Places
 from .private import Private
-from .sampler import Sampler
+from .sampler import Sampler, check_sparsity
 from .spec import Spec, check_spec, spec_of
 from .structures import Blocks
 from .targets import Config, choose
@@ -250,7 +250,7 @@ class Supernet(Sampler):
         """
         self._must_be_idle("blocks are ranked")
         self._must_be_the_models()
-        self.uniform(sparsity)  # refuses what is no sparsity
+        check_sparsity(sparsity)
         return self._masks.budget(sparsity)
 
     def carry_private(self, before: Spec | float, after: Spec | float) -> None:

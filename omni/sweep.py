@@ -7,13 +7,14 @@
 
 Writes OUT/sparsity-<s>/epoch-9999.pt and what decode.py leaves beside it, and gathers all of it in OUT as a report of
 omni_sparsity is made from: OUT/subnets/, OUT/<method>/. From a clone of omni_sparsity the report is made at once
-(results.json, RESULTS.md, pareto.png, report.html). A sub-network that was
-decoded before is not decoded again.
+(results.json, RESULTS.md, pareto.png, report.html). A sub-network that was decoded before is not decoded again, and a
+file that would say the same is not written again.
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import glob
 import hashlib
 import importlib.util
@@ -57,10 +58,10 @@ def row_of(checkpoint: Mapping[str, Any], net: omni.Supernet, sparsity: float, n
     buffer = io.BytesIO()
     torch.save(omni.pack(net), buffer)
     return {
-        "name": name, "system": "omni", "origin": "uniform", "sparsity": sparsity, 
+        "name": name, "system": "omni", "origin": "uniform", "sparsity": sparsity,
         "measured_sparsity": round(report.sparsity, 6), "spec": f"subnets/{name}.json", "file": f"{name}/epoch-{EPOCH}.pt",
-        "bytes": buffer.tell(), "params_total": report.total.size, "params_nonzero": report.total.nonzero, "train_passes": checkpoint["batch_idx_train"],
-        "train_seconds": round(checkpoint[bake.KEY]["seconds"], 1),
+        "bytes": buffer.tell(), "params_total": report.total.size, "params_nonzero": report.total.nonzero,
+        "train_passes": checkpoint["batch_idx_train"], "train_seconds": round(checkpoint[bake.KEY]["seconds"], 1),
     }
 
 
@@ -74,7 +75,25 @@ def digest(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def _same(path: Path, content: Any) -> bool:
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == content
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) == content
+    except (FileNotFoundError, ValueError):  # not there, or half of one
+        return False
+
+
+def _keep(path: Path, content: Any) -> None:
+    """Writes JSON where it would say something new."""
+    if not _same(path, content):
+        write_json(path, content)
+
+
+def _keep_spec(path: Path, spec: omni.Spec, model: torch.nn.Module) -> None:
+    try:
+        if omni.load_spec(path, model) == spec:
+            return
+    except (FileNotFoundError, ValueError):  # not there, or of another model
+        pass
+    omni.save_spec(path, spec, model)
 
 
 def decode(script: Path, folder: Path, arguments: List[str]) -> None:
@@ -102,8 +121,10 @@ def gather(folder: Path, out: Path, sparsity: float, name: str, sets: List[str])
             (out / method).mkdir(parents=True, exist_ok=True)
             for kind in ("recogs", "errs", "wer-summary"):
                 for source in recogs.parent.glob(f"{kind}[-_]{test_set}[-_]{glob.escape(rest)}.txt"):
-                    shutil.copyfile(source, out / method / f"{kind}-{test_set}-{suffix}.txt")
-            write_json(out / method / f"decode-{test_set}-{suffix}.json", {
+                    target = out / method / f"{kind}-{test_set}-{suffix}.txt"
+                    if not target.is_file() or not filecmp.cmp(source, target, shallow=False):
+                        shutil.copyfile(source, target)
+            _keep(out / method / f"decode-{test_set}-{suffix}.json", {
                 "name": name, "sparsity": sparsity, "test_set": test_set, "method": method, "suffix": suffix, "rtf": None,
                 "loss_backend": "the recipe's",
             })
@@ -128,7 +149,7 @@ def sweep(
         net = bake.subnet(end, sparsity, start)
         made = {"weights": digest(net.model.state_dict()), "decode": [str(script), *arguments]}
         (out / "subnets").mkdir(parents=True, exist_ok=True)
-        omni.save_spec(out / "subnets" / f"{name}.json", net.uniform(sparsity), net.model)
+        _keep_spec(out / "subnets" / f"{name}.json", net.uniform(sparsity), net.model)
         rows.append(row_of(end, net, sparsity, name))
         if not _same(folder / "made.json", made):
             shutil.rmtree(folder, ignore_errors=True)
@@ -138,7 +159,7 @@ def sweep(
         if not gather(folder, out, sparsity, name, sets):
             raise ValueError(f"{folder}: {script} left no recogs-<set>-*.txt there for {', '.join(sets)}; "
                              "name its sets with --sets")
-    write_json(out / "subnets" / "subnets.json", rows)
+    _keep(out / "subnets" / "subnets.json", rows)
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def strategy(name: str) -> Callable[[Type[Strategy]], Type[Strategy]]:
         known = _REGISTRY.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
             raise ValueError(f"strategy {name!r}: {known.__module__}.{known.__qualname__} has this name already")
-        kind = dataclass(kind)
+        kind = _dataclass(kind)
         kind.name = name
         _REGISTRY[name] = kind
         return kind
@@ -118,13 +118,21 @@ def strategy_class(name: str) -> Type[Strategy]:
     kind = getattr(_load(Path(path), name), wanted, None)
     if not (inspect.isclass(kind) and issubclass(kind, Strategy)):
         raise ValueError(f"strategy {name!r}: {path} has no class {wanted} that is an omni.Strategy")
-    kind = dataclass(kind)
+    try:
+        kind = _dataclass(kind)
+    except (TypeError, ValueError) as error:  # a setting without a default, a default of {}
+        raise ValueError(f"strategy {name!r}: {path}: {wanted}: {error}") from None
     kind.name = name  # results and checkpoints say the file too
     return kind
 
 
+def _dataclass(kind: Type[Strategy]) -> Type[Strategy]:
+    """A class that is one already stays as it is: made one again, its settings would lose their ranges."""
+    return kind if "__dataclass_fields__" in vars(kind) else dataclass(kind)
+
+
 def _load(path: Path, name: str):
-    spec = importlib.util.spec_from_file_location(f"omni_strategy_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"omni_strategy {path.resolve()}", path)  # two files may have one stem
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look for what annotations name
     try:
@@ -148,11 +156,12 @@ class Shrinking(Strategy):
 
     def sparsity(self, net: Supernet, progress: float) -> float:
         """Of the smallest, by then (Zhu & Gupta 2017, see `gradual_sparsity`)."""
+        top = self.top(net)
         if progress < self.dense_until:
             return 0.0
         if progress >= self.grow_until:
-            return self.top(net)
-        return gradual_sparsity(*(int(_LARGE * x) for x in (progress, self.dense_until, self.grow_until)), self.top(net))
+            return top
+        return gradual_sparsity(*(int(_LARGE * x) for x in (progress, self.dense_until, self.grow_until)), top)
 
     def smallest(self, net: Supernet, progress: float) -> Spec:
         return net.smallest(self.sparsity(net, progress))

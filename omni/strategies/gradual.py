@@ -20,6 +20,7 @@ class Gradual(Shrinking):
         return [("pruned", self.smallest(net, progress))]
 
     def top(self, net) -> float:
+        net.uniform(self.prune_to)  # refuses what no weight can have, at the first step
         return self.prune_to
 
     def watched(self, net) -> Subnets:

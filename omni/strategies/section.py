@@ -37,7 +37,12 @@ def chosen(given: Iterable[Given], beside: Iterable[str], prefix: str = "") -> T
             rest.append(one)
         elif one.name in names(kind):
             own.append(one)
-        elif not (number < place and one.where != where and one.name in known):
+        elif not (number < place and _place(one.where) != _place(where) and one.name in known):
             there = ", ".join(["strategy", *names(kind), *sorted(beside)])
             raise ValueError(f"{one.where}: no setting {prefix}{one.name} with {prefix}strategy {name}; there are {there}")
     return build(kind, own, prefix), rest
+
+
+def _place(where: str) -> str:
+    """Overrides of one command line are one place, in whatever order they stand."""
+    return "--set" if where.startswith("--set ") else where

@@ -44,7 +44,7 @@ class SmallestFirst(Shrinking):
         if before < self.grow_until <= progress:
             net.prune_(net.smallest(), left=self.grow_with)
             for edge in net.bins:  # every sub-network begins as the smallest, or near it, with its norms and biases
-                net.carry_private(net.largest(), net.uniform(edge))
+                net.carry_private(net.largest(), net.uniform(min(edge, self.top(net))))
 
     def held(self, net, spec, progress):
         if self.hold_from == 1.0 or progress < max(self.hold_from, self.grow_until) or spec == net.smallest():

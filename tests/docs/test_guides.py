@@ -1,4 +1,4 @@
-"""Every example of docs/omni.md and docs/plug-in.md runs as it stands."""
+"""Every Python example of docs/ runs as it stands."""
 
 import re
 import subprocess
@@ -8,22 +8,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = [
-    (heading, "ddp" in flags, code)
-    for heading, flags, code in (
-        (re.findall(r"^#+ (.*)", text[: match.start()], re.MULTILINE)[-1], match[1], match[2])
-        for text in ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("omni.md", "plug-in.md"))
-        for match in re.finditer(r"^```python([^\n]*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    )
+BLOCKS = [
+    (page.name, re.findall(r"^#+ (.*)", text[: match.start()], re.MULTILINE)[-1], match[1].strip(), match[2])
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for text in (page.read_text(encoding="utf-8"),)
+    for match in re.finditer(r"^```python([^\n]*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 ]
+EXAMPLES = [(page, heading, flag == "ddp", code) for page, heading, flag, code in BLOCKS if not flag.endswith(".py")]
 
 
 def test_the_guide_has_its_five_worked_examples():
-    assert [heading[:2] for heading, _, _ in EXAMPLES if heading[1] == "."] == ["1.", "2.", "3.", "4.", "5."]
+    assert [heading[:2] for _, heading, _, _ in EXAMPLES if heading[1] == "."] == ["1.", "2.", "3.", "4.", "5."]
+    assert {page for page, *_ in EXAMPLES} >= {"omni.md", "omni-examples.md", "strategies.md", "plug-in.md"}
 
 
-@pytest.mark.parametrize("heading, ddp, code", EXAMPLES, ids=[heading for heading, _, _ in EXAMPLES])
-def test_an_example_runs(heading, ddp, code, tmp_path):
+@pytest.mark.parametrize("page, heading, ddp, code", EXAMPLES, ids=[f"{page}: {heading}" for page, heading, *_ in EXAMPLES])
+def test_an_example_runs(page, heading, ddp, code, tmp_path):
+    """Beside the files that its page shows: blocks of Python with a name."""
+    for there, _, name, text in BLOCKS:
+        if there == page and name.endswith(".py"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "example.py").write_text(code, encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if ddp else []
     run = subprocess.run(

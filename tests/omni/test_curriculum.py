@@ -1,129 +1,79 @@
-"""Which sub-networks train when."""
+"""A strategy bound to a supernet, and strategies by the names that they had before."""
 
 import pytest
 import torch
 
 import omni
-from tests.omni.models import Mlp, build
+from omni.strategies import Dense, Gradual, LargestFirst, Sandwich, SmallestFirst
+from tests.omni.models import INPUTS, Mlp, build
 
 
-@pytest.fixture
-def curriculum():
-    def make(private=(), bins=(), **plan):
-        net = omni.Supernet(build(Mlp), omni.Range(0.0, 0.9, "4x1"), private=private, bins=bins)
-        return omni.Curriculum(net, omni.Plan(**{"dense_until": 0.2, "grow_from": 0.5, "grow_until": 0.6, **plan}))
-
-    return make
+def supernet():
+    return omni.Supernet(build(Mlp), omni.Range(0.0, 0.9, "4x1"), private=["norm.*"], bins=[0.5, 0.9])
 
 
-def test_dense_first_then_all_kinds_in_their_shares(curriculum):
-    c = curriculum(p_max=0.3, p_min=0.3)
-    assert [kind for kind, _ in c.subnets(5, 0.1)] == ["max"]
-    kinds = [kind for step in range(2000) for kind, _ in c.subnets(step, 0.8)]
-    for kind, share in (("max", 0.3), ("min", 0.3), ("random", 0.4)):
-        assert kinds.count(kind) / 2000 == pytest.approx(share, abs=0.04)
-    assert c.subnets(7, 0.8) == c.subnets(7, 0.8)
+@pytest.mark.parametrize("strategy", [Dense(), Gradual(), LargestFirst(), Sandwich(), SmallestFirst(refresh_every=2)],
+                         ids=lambda strategy: strategy.name)
+def test_a_curriculum_says_what_its_strategy_says(strategy):
+    net, other = supernet(), supernet()
+    curriculum = omni.Curriculum(net, strategy)
+    before = 0.0
+    for step in range(40):
+        progress = step / 40
+        curriculum.prepare(step, before, progress)
+        strategy.prepare(other, step, before, progress)
+        assert curriculum.subnets(step, progress) == strategy.subnets(other, step, progress)
+        assert curriculum.smallest(progress) == strategy.smallest(other, progress)
+        for spec in (net.largest(), net.smallest()):
+            assert curriculum.held(spec, progress) == strategy.held(other, spec, progress)
+        for one in (net, other):
+            with torch.no_grad():
+                one.model.first.weight.mul_(torch.linspace(0.9, 1.1, 6))
+        before = progress
+    assert curriculum.ends() == strategy.watched(other)
+    for name in net.targets:
+        assert torch.equal(net.targets[name].weight, other.targets[name].weight)
+        assert torch.equal(net.mask(name, 0.7), other.mask(name, 0.7))
 
 
-def test_the_smallest_grows_sparser(curriculum):
-    c = curriculum(p_max=0.0, p_min=1.0)
-    found = [c.net.mean_sparsity(c.subnets(1, progress)[0][1]) for progress in (0.2, 0.4, 0.6, 1.0)]
-    assert found == pytest.approx([0.5, 0.7, 0.9, 0.9])
-
-
-def test_it_may_grow_as_a_model_that_is_pruned_on_its_own(curriculum):
-    c = curriculum(growth="cubic", grow_from=0.0, p_max=0.0, p_min=1.0)
-    found = [c.net.mean_sparsity(c.subnets(1, progress)[0][1]) for progress in (0.2, 0.4, 0.6, 1.0)]
-    assert found == pytest.approx([0.0, 0.9 - 0.9 / 8, 0.9, 0.9])
-    assert c.smallest(0.1) == c.net.largest() and c.smallest(0.4) == c.subnets(1, 0.4)[0][1]
-
-
-def test_a_list_of_sizes(curriculum):
-    c = curriculum(sizes={0.0: 0.4, 0.5: 0.2, 0.9: 0.4})
-    assert c.subnets(3, 0.1) == [("max", c.net.largest())]
-    found = [c.subnets(step, 0.8)[0] for step in range(500)]
-    means = {kind: round(c.net.mean_sparsity(spec), 3) for kind, spec in found}
-    assert means == {"max": 0.0, "random": 0.5, "min": 0.9}
-    assert max(c.net.mean_sparsity(c.subnets(step, 0.3)[0][1]) for step in range(50)) == pytest.approx(0.6)
-    each = curriculum(sizes={0.0: 0.5, 0.9: 0.5}, sampling="each")
-    assert any(each.subnets(step, 0.8, place=0) != each.subnets(step, 0.8, place=1) for step in range(20))
-
-
-def test_random_subnetworks_stay_in_their_range(curriculum):
-    c = curriculum(p_max=0.0, p_min=0.0, random_low=0.3, spread=0.1)
+def test_a_whole_training_ends_with_every_size():
+    """The smallest's weights move for the smallest alone once they are held; plain SGD leaves what has no gradient."""
+    net = supernet()
+    curriculum = omni.Curriculum(net, SmallestFirst(refresh_every=5))
+    optimizer = torch.optim.SGD([*net.model.parameters(), *(value for _, value in net.private_parameters())], 0.1)
+    kinds = []
     for step in range(50):
-        (kind, spec), = c.subnets(step, 0.4)
-        assert kind == "random" and all(0.3 <= value <= 0.7 for value in spec.values())
+        curriculum.prepare(step, max(0, step - 1) / 50, step / 50)
+        mask = net.mask("first.weight", 0.9)
+        for kind, spec in curriculum.subnets(step, step / 50):
+            kinds.append(kind)
+            was = net.model.first.weight.detach().clone()
+            with net.active(spec, hold=curriculum.held(spec, step / 50)):
+                net.model(INPUTS[Mlp]).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            moved = (net.model.first.weight != was) & mask
+            if step >= 40:
+                assert bool(moved.any()) == (kind == "min")
+    assert kinds[:10] == ["max"] * 10 and kinds[10:30] == ["pruned"] * 20 and {"max", "min"} <= set(kinds[30:])
 
 
-def test_the_sandwich_is_three_passes(curriculum):
-    c = curriculum(sampling="sandwich")
-    assert [kind for kind, _ in c.subnets(1, 0.1)] == ["max"]
-    assert [kind for kind, _ in c.subnets(1, 0.9)] == ["max", "min", "random"]
-
-
-def test_a_model_that_is_pruned_on_its_own(curriculum):
-    c = curriculum(sampling="gradual", prune_to=0.8, dense_until=0.2, grow_until=0.7)
-    found = []
-    for progress in (0.0, 0.2, 0.45, 0.7, 1.0):
-        (kind, spec), = c.subnets(3, progress)
-        assert kind == "pruned"
-        found.append(c.net.mean_sparsity(spec))
-    assert found == pytest.approx([0.0, 0.0, 0.8 - 0.8 / 8, 0.8, 0.8])
-    assert c.ends() == [("pruned", c.net.uniform(0.8))]
-
-
-def test_a_dense_training(curriculum):
-    c = curriculum(sampling="dense")
-    assert all(c.subnets(step, 0.9) == [("max", c.net.largest())] for step in range(20))
-    assert [kind for kind, _ in c.ends()] == ["max"]
-
-
-def test_ranks_are_refreshed_until_they_freeze(curriculum):
-    c = curriculum(refresh_every=10, freeze_at=0.7)
-    assert c.refreshes(20, 0.3) and not c.refreshes(25, 0.3) and not c.refreshes(20, 0.7)
-    name = next(iter(c.net.targets))
-    before = c.net.mask(name, 0.5)
-    with torch.no_grad():
-        c.net.targets[name].weight.copy_(c.net.targets[name].weight.flip(1).contiguous())
-    c.prepare(20, 0.75, 0.75)
-    assert torch.equal(c.net.mask(name, 0.5), before)
-    c.prepare(20, 0.3, 0.3)
-    assert torch.equal(c.net.mask(name, 0.5), before.flip(1))
-
-
-def test_smallest_first_then_all_sizes_grow_back_from_it(curriculum):
-    c = curriculum(first="smallest", rank="kept", private=["norm.*"], bins=[0.5, 0.9], sizes={0.0: 1, 0.9: 1})
-    assert [c.subnets(step, 0.4)[0][0] for step in range(5)] == ["pruned"] * 5
-    with c.net.active(c.net.smallest()):
-        c.net.model(torch.randn(3, 6)).sum().backward()
-    with torch.no_grad():
-        for key, value in c.net.private_parameters():
-            value.fill_(3.0 if key.startswith("0.9") else 2.0)
-    c.prepare(100, 0.59, 0.6)
-    assert all(float((target.weight == 0).float().mean()) == pytest.approx(0.9, abs=0.05)
-               for target in c.net.targets.values())
-    assert all(bool((value == 3.0).all()) for _, value in c.net.private_parameters())
-    assert {c.subnets(step, 0.7)[0][0] for step in range(20)} == {"max", "min"}
-
-
-@pytest.mark.parametrize("wrong", [
-    {"sampling": "some"}, {"first": "both"}, {"growth": "fast"}, {"rank": "none"}, {"p_max": 1.2},
-    {"p_max": 0.6, "p_min": 0.6}, {"refresh_every": 0}, {"first": "smallest", "dense_until": 0.7}, {"sizes": {1.0: 1}},
-    {"sizes": {0.5: -1.0}}, {"sizes": {0.5: 0}}, {"freeze_at": -0.1}, {"hold_from": 0.8, "rank": "kept"},
-    {"hold_from": 0.8, "first": "smallest"},
+@pytest.mark.parametrize("old, strategy", [
+    ({}, SmallestFirst()), ({"dense_until": 0.1, "grow_with": 0.5}, SmallestFirst(dense_until=0.1, grow_with=0.5)),
+    ({"first": "largest", "sizes": {0.0: 1, 0.9: 1}}, LargestFirst(sizes={0.0: 1, 0.9: 1})), ({"sampling": "dense"}, Dense()),
+    ({"sampling": "gradual", "prune_to": 0.7}, Gradual(prune_to=0.7)),
+    ({"sampling": "sandwich", "layerwise": True, "refresh_every": 7}, Sandwich(layerwise=True, refresh_every=7)),
 ])
-def test_a_plan_that_makes_no_sense_is_refused(wrong):
-    omni.Plan().check()
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        omni.Plan(**wrong).check()
+def test_a_plan_is_a_strategy_by_its_old_name(old, strategy):
+    assert omni.Plan(**old) == strategy
 
 
-@pytest.mark.parametrize("changes", [{"sampling": "dense"}, {"sampling": "gradual", "prune_to": 0.5}, {"first": "largest"},
-                                     {"hold_from": 1.0}])
-def test_only_larger_networks_of_a_supernet_that_grows_back_hold_the_smallest(curriculum, changes):
-    plan = {"first": "smallest", "hold_from": 0.8}
-    c, other = curriculum(**plan), curriculum(**{**plan, **changes})
-    assert c.held(c.net.largest(), 0.8) == c.held(c.net.uniform(0.5), 0.9) == c.net.smallest()
-    assert c.held(c.net.smallest(), 0.9) is None and c.held(c.net.largest(), 0.79) is None
-    assert all(other.held(other.net.uniform(sparsity), 0.9) is None for sparsity in (0.0, 0.5, 0.9))
+@pytest.mark.parametrize("wrong, says", [
+    ({"sampling": "some"}, "some"), ({"sampling": "split"}, "split"), ({"first": "both"}, "both_first"),
+    ({"growth": "cubic"}, "no setting growth with strategy smallest_first"), ({"p_max": 0.3}, "p_max"),
+    ({"first": "largest", "hold_from": 0.8}, "no setting hold_from with strategy largest_first"),
+    ({"refresh_every": 0}, "refresh_every 0"), ({"dense_until": 0.7}, "dense_until 0.7"), ({"sizes": {1.0: 1}}, "sizes"),
+])
+def test_a_plan_that_makes_no_sense_is_refused(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        omni.Plan(**wrong)

@@ -61,6 +61,17 @@ def test_no_sparsity_is_named():
         sampler().uniform(1.0)
 
 
+def test_a_sparsity_that_no_weight_can_have_is_refused():
+    """What some can reach is taken by those; what is denser than all of them is the largest."""
+    one = sampler(ranges=((0.2, 0.6), (0.3, 0.8)))
+    assert one.uniform(0.0) == one.largest() == {"0": 0.2, "1": 0.3}
+    assert one.uniform(0.7) == {"0": 0.6, "1": 0.7} and one.uniform(0.8) == one.smallest()
+    for call in (lambda: one.uniform(0.81), lambda: one.pick(1, {0.0: 0, 0.81: 1})):
+        with pytest.raises(ValueError, match="sparsity 0.81: no weight can have it; the nearest is 0.8"):
+            call()
+    assert one.pick(1, {0.0: 0, 0.81: 1}, high=0.8) == ("min", one.smallest())
+
+
 def test_each_rank_draws_its_own_and_rank_0_what_one_process_draws():
     one = sampler()
     specs = [one.random(7, rank=rank) for rank in range(4)]
