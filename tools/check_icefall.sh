@@ -54,6 +54,10 @@ if [ ! -f "$site/.done" ]; then
   touch "$site/.done"
 fi
 export PYTHONPATH=$root:$icefall:$site OMP_NUM_THREADS=1
+# as run.sh: torch 1.13's matrix products take a slow path on AMD, which this variable turns off
+if grep -q AuthenticAMD /proc/cpuinfo 2>/dev/null && grep -qw avx2 /proc/cpuinfo; then
+  export MKL_DEBUG_CPU_TYPE=${MKL_DEBUG_CPU_TYPE:-5}
+fi
 
 if [ -n "$coverage" ]; then
   cd "$icefall/egs/librispeech/ASR"

@@ -1,7 +1,10 @@
 """The three lines for those who would rather edit; settings."""
 
+import dataclasses
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from omni.icefall.settings import shipped
 from omni.strategies import Gradual, LargestFirst, Sandwich, SmallestFirst
 from tests.omni.models import INPUTS, Mlp, build
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = {"targets": {"(first|second).weight": {"high": 0.75, "structure": "4x1"}}, "steps": 20}
 
 
@@ -168,3 +172,13 @@ def test_without_omegaconf_the_line_says_what_to_install(monkeypatch):
     with pytest.raises(ValueError, match=r"pip install omegaconf, or 'omni-sparsity\[icefall\]'"):
         read_settings("zipformer", ["steps=10"])
     assert Settings(**SETTINGS, strategy=Gradual()).steps == 20
+
+
+def test_the_settings_in_the_guide_are_read(tmp_path):
+    pytest.importorskip("omegaconf")
+    text, = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/plug-in.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(text)
+    settings = read_settings(str(tmp_path / "mine.yaml"))
+    assert settings.strategy == SmallestFirst(hold_from=1.0, dense_until=0.25) and settings.steps == 100000
+    for name in (one.name for one in dataclasses.fields(Settings)):
+        assert re.search(rf"^{name}:|`{name}`", text + (ROOT / "docs/plug-in.md").read_text(), re.MULTILINE), name
