@@ -63,8 +63,8 @@ def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tens
         raise ValueError(f"{numbers}: want an earlier one, by {period} batches (average_period) or more")
     settled = end.get(KEY, {}).get("settled", 0)
     if start["batch_idx_train"] < settled:
-        raise ValueError(f"--since is of batch {start['batch_idx_train']}: sizes changed until batch {settled}, and an average "
-                         "must not reach across that; want a later one, or none")
+        raise ValueError(f"--since is of batch {start['batch_idx_train']}: sizes changed until batch {settled}, and an "
+                         "average must not reach across that; want a later one, or none")
     share = last / (last - first)  # of the average at the end, in units of what lies between; the start's is 1 - share
     mean = {}
     for name, value in end["model_avg"].items():

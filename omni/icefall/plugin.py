@@ -71,8 +71,8 @@ class Plugin:
         self._begin = number
 
     def state_dict(self) -> Dict[str, Any]:
-        """Small: the order of the blocks of each weight, and what they are blocks of; `settled`, the batch after which no
-        size changes any more."""
+        """Small: the order of the blocks of each weight, and what they are blocks of; `settled`, the batch after which
+        no size changes any more."""
         settled = self._begin + self.settings.strategy.settled() * (self.settings.steps - self._begin)
         return {"targets": self._targets, "buffers": self._buffers, "begin": self._begin, "prepared": self._prepared,
                 "settled": math.ceil(settled), "seconds": self._seconds, **self.net.state_dict()}

@@ -19,8 +19,8 @@ class Beside:
     """All settings but the strategy and its own."""
 
     targets: Dict[str, Any] = setting({}, "{pattern of parameter names: {low, high, structure}}, see omni.Range")
-    steps: int = setting(0, "of the whole training: the host's batch_idx_train at its end. Shares are of these; of what "
-                         "is left of them where the training goes on from a checkpoint without omni", unit="batches")
+    steps: int = setting(0, "of the whole training: the host's batch_idx_train at its end. Shares are of these; of "
+                         "what is left of them where the training goes on from a checkpoint without omni", unit="batches")
     seed: int = setting(42, "of which sub-network a batch trains")
     dropout: str = setting("none", "how dropout follows the sub-network (omni.dropout)",
                            choices=("none", "linear", "sqrt", "dense"))
@@ -31,8 +31,8 @@ class Beside:
     def __post_init__(self) -> None:
         check(self)
         if self.steps < 1:
-            raise ValueError(f"steps {self.steps}: want how many batches the whole training has (epochs x batches of an "
-                             "epoch), as --set steps=100000")
+            raise ValueError(f"steps {self.steps}: want how many batches the whole training has (epochs x batches of "
+                             "an epoch), as --set steps=100000")
         top = max(allowed.high for allowed in self.ranges().values())
         for sparsity in self.validate:
             if sparsity > top:
@@ -52,8 +52,8 @@ class Beside:
 class Settings(Beside):
     """
     Attributes:
-        strategy: the one that ships by default, as everywhere; but a host cannot hold weights, so that one of yours says
-            `hold_from: 1.0`.
+        strategy: the one that ships by default, as everywhere; but a host cannot hold weights, so that one of yours
+            says `hold_from: 1.0`.
 
     Raises:
         ValueError: a value out of its range, or a strategy that a host cannot follow.
@@ -64,14 +64,14 @@ class Settings(Beside):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.strategy.one_pass:
-            raise ValueError(f"strategy {self.strategy.name}: it trains several sub-networks a step, and the host has one "
-                             f"forward and backward; take {SHIPPED}, or another of one pass a step")
+            raise ValueError(f"strategy {self.strategy.name}: it trains several sub-networks a step, and the host has "
+                             f"one forward and backward; take {SHIPPED}, or another of one pass a step")
         held = getattr(self.strategy, "hold_from", 1.0)
         if held < 1.0:
-            raise ValueError(f"hold_from {held:g}: the host's optimizer moves weights without a gradient too, so none can "
-                             "be held; write `hold_from: 1.0` in your settings, or say --set hold_from=1.0")
+            raise ValueError(f"hold_from {held:g}: the host's optimizer moves weights without a gradient too, so none "
+                             "can be held; write `hold_from: 1.0` in your settings, or say --set hold_from=1.0")
 
-    # mp.spawn sends settings to other processes, which do not know the class of a strategy in a file until it is loaded.
+    # mp.spawn sends settings to other processes, which know the class of a strategy in a file once it is loaded.
     def __getstate__(self) -> Dict[str, Any]:
         return {**vars(self), "strategy": (self.strategy.name, dataclasses.asdict(self.strategy))}
 
@@ -121,8 +121,8 @@ def _range(pattern: str, allowed: Any) -> omni.Range:
     for name, value in allowed.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if name == "structure" and not isinstance(value, str):
-            raise ValueError(f"targets: {pattern!r}: structure {value!r}: want text, as 8x1 or \"2:4\" (with its quotes: "
-                             "YAML takes 2:4 for a number)")
+            raise ValueError(f"targets: {pattern!r}: structure {value!r}: want text, as 8x1 or \"2:4\" (with its "
+                             "quotes: YAML takes 2:4 for a number)")
         if name != "structure" and not number:
             raise ValueError(f"targets: {pattern!r}: {name} {value!r}: want a number")
     try:

@@ -68,8 +68,8 @@ def test_the_strategy_that_ships_shrinks_and_grows_back():
     params["batch_idx_train"] += 1
     with omni.icefall.step(params):
         share = model.first.weight.detach() / before
-    assert float((share == 1.0).float().mean()) == pytest.approx(0.25, abs=0.05)  # what the smallest keeps is as it was ...
-    assert torch.allclose(share[share != 1.0], torch.tensor(0.3))  # ... and all else comes back with grow_with of itself
+    assert float((share == 1.0).float().mean()) == pytest.approx(0.25, abs=0.05)  # what the smallest keeps is as it was
+    assert torch.allclose(share[share != 1.0], torch.tensor(0.3))  # all else: grow_with of itself
     assert params["omni"]["settled"] == 10
 
 
@@ -84,8 +84,8 @@ def test_on_weights_that_were_trained_without_omni_the_curriculum_begins_anew(ki
     model, params = build(Mlp), {"batch_idx_train": 30}  # beyond 0.6 of the whole training
     plugin = omni.icefall.attach(model, params, settings)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
-    zeros = [step(params, model, optimizer) for _ in range(5)]
-    assert zeros[0] == 0.0 and 0.0 < zeros[2] < zeros[3] <= zeros[4] <= 0.75  # 10 batches are left: 1 dense, pruned by the sixth
+    zeros = [step(params, model, optimizer) for _ in range(5)]  # 10 batches are left: 1 dense, pruned by the sixth
+    assert zeros[0] == 0.0 and 0.0 < zeros[2] < zeros[3] <= zeros[4] <= 0.75
     assert params["omni"]["settled"] == 36
     resumed, _ = resume(model, params, settings, 5)
     assert resumed == [step(params, model, optimizer, plugin.step) for _ in range(5)]
@@ -127,7 +127,8 @@ def test_a_baseline_takes_no_edit_of_the_file(file):
 
 
 @pytest.mark.parametrize("change, word", [
-    ("steps", "--set steps: want name=value"), ("a: [b", "want name=value"), ("steps=[1", "--set steps=[1: the value is not YAML"),
+    ("steps", "--set steps: want name=value"), ("a: [b", "want name=value"),
+    ("steps=[1", "--set steps=[1: the value is not YAML"),
     ("steps=many", "--set steps=many: steps wants int, not 'many'"), ("steps=0", "steps 0: want how many batches"),
     ("depth=3", "--set depth=3: no setting depth with strategy smallest_first; there are strategy, "),
     ("targets={}", "targets: want {pattern"), ('targets={"a": {"high": 1}', "the value is not YAML"),
@@ -136,8 +137,8 @@ def test_a_baseline_takes_no_edit_of_the_file(file):
     ("targets={a: {high: 2}}", "targets: 'a': Range(0.0, 2): want 0 <= low <= high < 1"),
     ("targets={a: {high: much}}", "targets: 'a': high 'much': want a number"),
     ("targets={a: {structure: 2:4}}", "targets: 'a': structure 124: want text"),
-    ("dense_until=2", "dense_until 2.0: want from 0 to 1"), ("validate=[1]", "validate [1.0]: want at least 0 and less than 1"),
-    ("validate=[0.8]", "validate 0.8: want at most 0.75"), ("dropout=some", "dropout some: want one of none"),
+    ("dense_until=2", "dense_until 2.0: want from 0 to 1"), ("validate=[0.8]", "validate 0.8: want at most 0.75"),
+    ("validate=[1]", "validate [1.0]: want at least 0 and less than 1"), ("dropout=some", "dropout some: want one of none"),
     ("strategy=sandwich", "strategy sandwich: it trains several sub-networks a step"),
     ("strategy=fastest", "--set strategy=fastest: strategy 'fastest': want one of dense"),
     ("hold_from=0.5", "hold_from 0.5: the host's optimizer moves weights without a gradient too, so none can be held; "
@@ -176,9 +177,10 @@ def test_without_omegaconf_the_line_says_what_to_install(monkeypatch):
 
 def test_the_settings_in_the_guide_are_read(tmp_path):
     pytest.importorskip("omegaconf")
-    text, = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/plug-in.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    guide = (ROOT / "docs/plug-in.md").read_text(encoding="utf-8")
+    text, = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
     (tmp_path / "mine.yaml").write_text(text)
     settings = read_settings(str(tmp_path / "mine.yaml"))
     assert settings.strategy == SmallestFirst(hold_from=1.0, dense_until=0.25) and settings.steps == 100000
     for name in (one.name for one in dataclasses.fields(Settings)):
-        assert re.search(rf"^{name}:|`{name}`", text + (ROOT / "docs/plug-in.md").read_text(), re.MULTILINE), name
+        assert re.search(rf"^{name}:|`{name}`", text + guide, re.MULTILINE), name
