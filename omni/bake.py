@@ -52,7 +52,7 @@ def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tens
     whole network decodes to the same words. Running averages are of the last multiple of `average_period`.
 
     Raises:
-        ValueError: there is no running average, or the order is wrong.
+        ValueError: there is no running average, the order is wrong, or `start` is from before the sizes had settled.
     """
     if "model_avg" not in end or "model_avg" not in start:
         raise ValueError("no running average (model_avg) in one of the checkpoints")
@@ -61,6 +61,10 @@ def averaged(end: Mapping[str, Any], start: Mapping[str, Any]) -> Dict[str, Tens
     if last <= first:
         numbers = f"--since is of batch {start['batch_idx_train']}, --checkpoint of batch {end['batch_idx_train']}"
         raise ValueError(f"{numbers}: want an earlier one, by {period} batches (average_period) or more")
+    settled = end.get(KEY, {}).get("settled", 0)
+    if start["batch_idx_train"] < settled:
+        raise ValueError(f"--since is of batch {start['batch_idx_train']}: sizes changed until batch {settled}, and an "
+                         "average must not reach across that; want a later one, or none")
     share = last / (last - first)  # of the average at the end, in units of what lies between; the start's is 1 - share
     mean = {}
     for name, value in end["model_avg"].items():

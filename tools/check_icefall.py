@@ -61,7 +61,7 @@ def trained(recipe: str, out: Path, epochs: str, vocab: int, sizes: list) -> boo
 
     model = model_of(recipe, sizes, vocab)
     for system in ("supernet", "dense"):
-        state = torch.load(out / system / f"epoch-{epochs}.pt", map_location="cpu")["model"]
+        state = omni.load_pt(out / system / f"epoch-{epochs}.pt")["model"]
         model.load_state_dict(state, strict=True)
         check(f"the {system}'s weights load in the plain recipe, strictly", list(state) == list(model.state_dict()))
     plain = hypotheses(out / "supernet")

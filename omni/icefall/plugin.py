@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Mapping, MutableMapping
@@ -27,9 +28,7 @@ class Plugin:
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
         self.settings = settings
-        self.net = omni.Supernet(model, settings.ranges(), seed=settings.seed, gradient=settings.gradient,
-                                 dropout=settings.dropout)
-        self.curriculum = omni.Curriculum(self.net, settings)
+        self.net = omni.Supernet(model, settings.ranges(), seed=settings.seed, dropout=settings.dropout)
         parameters = {held[0] for owned in parameters_of(model).values() for held in owned.holders}
         self._buffers = [name for name in model.state_dict() if name not in parameters]
         self._targets = {name: {"low": t.low, "high": t.high, "structure": str(t.structure)}
@@ -51,12 +50,12 @@ class Plugin:
         if number > self._prepared:
             if self._prepared < 0:
                 self.net.refresh(exact=True)  # the host has loaded its weights since the supernet was made
-            self.curriculum.prepare(number, self._share(self._prepared), progress)
+            self.settings.strategy.prepare(self.net, number, self._share(self._prepared), progress)
             self._prepared = number
             now = time.monotonic()
             self._seconds, self._since = self._seconds + now - self._since, now
             params[KEY] = self.state_dict()
-        (_, spec), = self.curriculum.subnets(number, progress)
+        (_, spec), = self.settings.strategy.subnets(self.net, number, progress)
         with self.net.active(spec):
             yield
 
@@ -72,9 +71,11 @@ class Plugin:
         self._begin = number
 
     def state_dict(self) -> Dict[str, Any]:
-        """Small: the order of the blocks of each weight, and what they are blocks of."""
+        """Small: the order of the blocks of each weight, and what they are blocks of; `settled`, the batch after which
+        no size changes any more."""
+        settled = self._begin + self.settings.strategy.settled() * (self.settings.steps - self._begin)
         return {"targets": self._targets, "buffers": self._buffers, "begin": self._begin, "prepared": self._prepared,
-                "seconds": self._seconds, **self.net.state_dict()}
+                "settled": math.ceil(settled), "seconds": self._seconds, **self.net.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """

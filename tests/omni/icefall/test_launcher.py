@@ -20,7 +20,8 @@ HOST = Path(__file__).parent / "host"
 ROOT = Path(__file__).parents[3]
 CONFIG = {
     "targets": {"(embed|scale|shared|attention.*proj).weight": {"high": 0.75}, "lstm.weight_.*": {"high": 0.75}},
-    "steps": 200, "dense_until": 0.2, "grow_until": 0.5, "refresh_every": 10, "validate": [0.75],
+    "steps": 200, "strategy": "smallest_first", "dense_until": 0.2, "grow_until": 0.5, "hold_from": 1.0,
+    "refresh_every": 10, "validate": [0.75],
 }
 
 
@@ -31,8 +32,10 @@ def call(*command, good=True):
     return found
 
 
-def train(exp_dir, *arguments, config, good=True, script=HOST / "train.py"):
-    return call("-m", "omni.icefall", script, "--omni-config", config, "--", "--exp-dir", exp_dir, *arguments, good=good)
+def train(exp_dir, *arguments, config, good=True, script=HOST / "train.py", changes=()):
+    sets = [word for change in changes for word in ("--set", change)]
+    return call("-m", "omni.icefall", script, "--omni-config", config, *sets, "--", "--exp-dir", exp_dir, *arguments,
+                good=good)
 
 
 def load(path):
@@ -84,10 +87,8 @@ def test_the_checkpoint_is_one_of_the_plain_host_and_the_other_way_round(trained
     assert load(plain / "epoch-2.pt")["batch_idx_train"] == 200
 
 
-def test_while_only_the_whole_network_trains_it_is_the_training_of_the_host(tmp_path):
-    path = tmp_path / "dense.json"
-    path.write_text(json.dumps({**CONFIG, "dense_until": 1.0, "grow_until": 1.0}))
-    train(tmp_path / "omni", "--num-epochs", "1", config=path)
+def test_the_dense_strategy_is_the_training_of_the_host(tmp_path, config):
+    train(tmp_path / "omni", "--num-epochs", "1", config=config, changes=["strategy=dense"])
     call(HOST / "train.py", "--exp-dir", tmp_path / "plain", "--num-epochs", "1")
     one, other = (load(tmp_path / name / "epoch-1.pt") for name in ("omni", "plain"))
     for part in ("model", "model_avg"):
@@ -123,13 +124,25 @@ def test_a_batch_that_fails_leaves_the_dense_weights_in_the_last_checkpoint(tmp_
     assert all(bool((weights[name] != 0).all()) for name in ("embed.weight", "lstm.weight_ih_l0"))
 
 
-def test_two_processes_of_the_hosts_own_spawn(tmp_path, config):
+def test_two_processes_of_the_hosts_own_spawn_and_a_strategy_of_ones_own(tmp_path, config):
+    (tmp_path / "own.py").write_text("""import omni
+
+
+class Least(omni.Strategy):
+    share: float = omni.settings.share(0.5, "of the training before which the largest trains")
+
+    def subnets(self, net, step, progress):
+        return [("min", net.smallest()) if progress >= self.share else ("max", net.largest())]
+""")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    train(tmp_path, "--world-size", "2", "--port", port, "--num-epochs", "1", config=config)
+    train(tmp_path, "--world-size", "2", "--port", port, "--num-epochs", "1", config=config,
+          changes=[f"strategy={tmp_path / 'own.py'}:Least", "share=0.1"])
     found = load(tmp_path / "epoch-1.pt")
     assert found["batch_idx_train"] == 100 and found["omni"]["prepared"] == 100
+    log = (tmp_path / "log-0.txt").read_text()
+    assert "omni: validation at sparsity 0.75" in log
 
 
 def test_what_is_baked_is_the_sub_network(trained, tmp_path):
@@ -172,6 +185,9 @@ def test_an_average_is_between_multiples_of_its_period():
     assert averaged(end, start) == {"x": torch.tensor([7.0]), "n": torch.tensor(8)}  # (200 x 5 - 100 x 3) / 100
     with pytest.raises(ValueError, match="--since is of batch 101, --checkpoint of batch 109: want an earlier one"):
         averaged({**end, "batch_idx_train": 109}, start)
+    assert averaged({**end, "omni": {"settled": 101}}, start)
+    with pytest.raises(ValueError, match="--since is of batch 101: sizes changed until batch 102, and an average"):
+        averaged({**end, "omni": {"settled": 102}}, start)
 
 
 def test_a_sweep_makes_a_report(trained, tmp_path):
@@ -209,7 +225,7 @@ def test_mistakes_end_in_one_line(trained, tmp_path, config):
     plain = tmp_path / "plain.pt"
     torch.save({"model": {}}, plain)
     (tmp_path / "no.pt").write_text("no")
-    (tmp_path / "bad.json").write_text(json.dumps({**CONFIG, "targets": {"nothing.*": {"high": 0.5}}}))
+    (tmp_path / "bad.json").write_text(json.dumps({**CONFIG, "targets": {"nothing.*": {"high": 0.75}}}))
     last = trained / "epoch-2.pt"
     bake = ["-m", "omni.bake", "--out", tmp_path / "out.pt", "--checkpoint"]
     sweep = ["-m", "omni.sweep", "--out", tmp_path / "out", "--decode", HOST / "decode.py", "--checkpoint", last]
@@ -225,9 +241,8 @@ def test_mistakes_end_in_one_line(trained, tmp_path, config):
         ([*sweep[:-4], "--decode", tmp_path / "none.py", "--checkpoint", last], "none.py: no such file"),
         ([*launch, "nowhere"], "omni ships settings for"),
         ([*launch, config, "--set", "depth=3"], "no setting depth"),
-        ([*launch, config, "--set", "steps=0"], "steps"),
-        ([*launch, config, "--set", "sampling=sandwich"], "take single"),
-        ([*launch, config, "--set", "hold_from=0.6", "--set", "first=smallest", "--set", "rank=kept"], "want 1"),
+        ([*launch, config, "--set", "strategy=sandwich"], "strategy sandwich: it trains several"),
+        ([*launch, config, "--set", "hold_from=0.6"], "write `hold_from: 1.0`"),
         ([*launch, tmp_path / "bad.json", "--", "--exp-dir", tmp_path / "exp"], "nothing.*"),
     ):
         found = call(*command, good=False)
