@@ -15,6 +15,8 @@ passed over, what was stopped goes on.
   --budget N              so many times the epochs, of all systems   (1)
   --seeds "1 2 3"         seeds of the trainings                     (as the condition says)
   --sparsities "0.5 0.9"  sizes to compare, beside 0                 (as the condition says)
+  --specs "FILE ..."      more sub-networks of omni and the dense    (as the condition says)
+                          model, as spec files
   --only "omni dense"     train these alone: dense, pruned, omni or an ablation's name
   --ablations 0|1         0: without the ablations                   (1)
   --parallel N            trainings side by side                     (1)
@@ -41,7 +43,7 @@ while [ $# -gt 0 ]; do
   case $name in
     --help | -h) help; exit 0 ;;
     --plan) plan=1; shift; continue ;;
-    --corpus | --condition | --budget | --seeds | --sparsities | --only) ;;
+    --corpus | --condition | --budget | --seeds | --sparsities | --specs | --only) ;;
     --ablations | --parallel | --reuse | --out | --stack) ;;
     *) fail "$1: no such option; tools/reproduce.sh --help lists them" ;;
   esac

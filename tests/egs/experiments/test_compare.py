@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,28 @@ RESULTS = ROOT / condition.RECIPE / "results"
 WORDS = [["PLAY", "MUSIC"], ["TURN", "OFF", "THE", "LIGHT"], ["STOP", "NOW"], ["SET", "A", "TIMER", "PLEASE"]] * 5
 
 
-def write(folder, system, errors, passes, seed):
-    """A training's results: {sparsity: share of the words that are wrong}, on test-clean."""
+def write(folder, system, errors, passes, seed, brought={}):
+    """A training's results on test-clean: {sparsity, or name of a sub-network by a spec: share of the words that are wrong}.
+
+    Uniform ones as older files have them, without a name. What is `brought` has a sparsity of 0.83.
+    """
     draw = np.random.RandomState(seed)
     subnets = []
-    for sparsity, share in errors.items():
+    for size, share in {**errors, **brought}.items():
+        sparsity, name = (0.83, size) if size in brought else (size, f"sparsity-{size:g}")
+        what = {"name": name, "bytes": 250} if size in brought else {"size_bytes": 1000 - round(900 * sparsity)}
         subnets.append({
-            "system": system if sparsity or system != "oneshot" else "dense",
+            "system": system if sparsity or system != "oneshot" else "dense", **what,
             "sparsity": sparsity, "measured_sparsity": sparsity, "spec": "s", "params_total": 100,
-            "params_nonzero": 100 - round(90 * sparsity), "size_bytes": 1000 - round(900 * sparsity),
-            "train_passes": passes, "train_seconds": 60.0, "checkpoint": "5eed",
+            "params_nonzero": 100 - round(90 * sparsity), "train_passes": passes, "train_seconds": 60.0,
+            "checkpoint": "5eed",
         })
         results = [(str(i), ref, ["X" if draw.rand() < share else word for word in ref]) for i, ref in enumerate(WORDS)]
-        suffix = f"epoch-1-avg-1-sparsity-{sparsity:g}"
+        suffix = f"epoch-1-avg-1-{name}"
         scoring.save_results(folder / "greedy_search", "test-clean", suffix, results)
         (folder / "greedy_search" / f"decode-test-clean-{suffix}.json").write_text(json.dumps({
-            "sparsity": sparsity, "test_set": "test-clean", "method": "greedy_search", "suffix": suffix, "rtf": 0.1,
-            "loss_backend": "native", "checkpoint": "5eed"}))
+            **({"name": name} if size in brought else {}), "sparsity": sparsity, "test_set": "test-clean",
+            "method": "greedy_search", "suffix": suffix, "rtf": 0.1, "loss_backend": "native", "checkpoint": "5eed"}))
     (folder / "subnets").mkdir(parents=True, exist_ok=True)
     (folder / "subnets/subnets.json").write_text(json.dumps(subnets))
     (folder / "results.json").write_text("[]")
@@ -43,7 +49,7 @@ def write(folder, system, errors, passes, seed):
 
 @pytest.fixture
 def setting():
-    systems = {"dense": {"omni.sampling": "dense"}, "pruned": {"omni.sampling": "gradual"}, "omni": {}}
+    systems = {"dense": {"omni.strategy": "dense"}, "pruned": {"omni.strategy": "gradual"}, "omni": {}}
     ablations = {"sandwich": {}}
     return condition.Condition("mini", 8.0, "mini.yaml", [0.5, 0.9], [1, 2], systems=systems, ablations=ablations)
 
@@ -59,7 +65,7 @@ def out(tmp_path):
 
 
 def asked(setting, out, seeds="1 2", sparsities=""):
-    return ask("mini", setting, argparse.Namespace(seeds=seeds, sparsities=sparsities, ablations=1, out=out))
+    return ask("mini", setting, argparse.Namespace(seeds=seeds, sparsities=sparsities, specs="", ablations=1, out=out))
 
 
 def test_a_table_of_what_is_there(setting, out):
@@ -88,12 +94,12 @@ def test_a_table_of_what_is_there(setting, out):
     ours = json.loads(json.dumps(rows["omni", 0.9]["wer_by_seed"]))[0]
     assert alone == pytest.approx(100 * (ours / rows["pruned", 0.9]["wer"] - 1), abs=0.2)
     mean, = compare.means(found)
-    assert (mean["strategy"], mean["sparsities"], mean["seeds"]) == ("omni", [0.5, 0.9], [1])
+    assert (mean["strategy"], mean["names"], mean["seeds"]) == ("omni", ["sparsity-0.5", "sparsity-0.9"], [1])
     first = [ours / theirs - 1 for ours, theirs in (
         (rows["omni", s]["wer_by_seed"][0], rows["pruned", s]["wer_by_seed"][0]) for s in (0.5, 0.9))]
     assert mean["rel_diff_vs_pruned"] == pytest.approx(100 * np.mean(first), abs=0.1)
     assert mean["rel_diff_ci95"][0] < mean["rel_diff_vs_pruned"] < mean["rel_diff_ci95"][1]
-    cost = compare.totals(found)
+    cost = compare.totals(trained)
     assert cost["omni"]["train_passes"] == 900 and set(cost) == {"omni", "dense", "pruned 0.5", "pruned 0.9"}
 
 
@@ -124,11 +130,47 @@ def test_files(setting, out, monkeypatch, capsys):
         job.name for job in condition.jobs(setting, [1, 2])} - {"pruned-0.9-seed-2"}
 
 
+def test_what_has_the_same_name_is_compared(setting, out, monkeypatch):
+    """A sub-network by a spec has rows where it is; it is compared where a model of its own has one of that name."""
+    write(out / "omni-seed-1", "omni", {0.0: 0.1, 0.5: 0.1, 0.9: 0.2}, 900, 11, {"0.6MB": 0.15, "own-0.9": 0.1})
+    write(out / "dense-seed-1", "oneshot", {0.0: 0.1, 0.5: 0.6, 0.9: 0.9}, 1000, 1, {"0.6MB": 0.7})
+    write(out / "pruned-0.9-seed-1", "pruned", {0.9: 0.5}, 1000, 31, {"own-0.9": 0.3})
+    monkeypatch.setattr(compare, "read", lambda args: asked(setting, out, "1"))
+    compare.main([])
+    table = json.loads((out / "table.json").read_text())
+    rows = {(row["system"], row["name"]): row for row in table["rows"]}
+    names = ["sparsity-0", "sparsity-0.5", "0.6MB", "own-0.9", "sparsity-0.9"]  # the densest first
+    assert [row["name"] for row in table["rows"] if row["system"] == "omni"] == names
+    assert {name for system, name in rows if system == "oneshot"} == {"sparsity-0.5", "0.6MB", "sparsity-0.9"}
+    one = rows["omni", "0.6MB"]
+    assert (one["sparsity"], one["bytes"], one["rel_diff_vs_pruned"]) == (0.83, 250, None) and "size_bytes" not in one
+    own, theirs = rows["omni", "own-0.9"], rows["pruned", "own-0.9"]
+    assert own["rel_diff_vs_pruned"] == pytest.approx(100 * (own["wer"] / theirs["wer"] - 1), abs=0.2)
+    mean, = table["means"]
+    assert mean["names"] == ["sparsity-0.5", "own-0.9", "sparsity-0.9"]
+    assert table["totals"]["pruned 0.9"]["train_passes"] == 1000 and len(table["totals"]) == 4  # trainings, not sub-networks
+    text = (out / "TABLE.md").read_text()
+    assert f"| 0.6MB (0.83) | 0.00 |  | {show._cell(one)} |  |  | {show._cell(rows['oneshot', '0.6MB'])} |" in text
+    assert "Mean of the differences at 0.5, own-0.9, 0.9: " in text
+    # two own models that one spec cuts are no one model
+    write(out / "pruned-0.5-seed-1", "pruned", {0.5: 0.3}, 1000, 21, {"own-0.9": 0.3})
+    with pytest.raises(UserError, match="own-0.9 on test-clean is in pruned-0.5-seed-1 .* and in pruned-0.9-seed-1 "):
+        compare.by_key(compare.collect(asked(setting, out, "1"))[0])
+
+
+def test_two_ways_of_decoding_are_no_one_result(setting, out):
+    shutil.copytree(out / "omni-seed-1/greedy_search", out / "omni-seed-1/beam_search")
+    for path in (out / "omni-seed-1/beam_search").glob("decode-*.json"):
+        path.write_text(path.read_text().replace("greedy", "beam"))
+    with pytest.raises(UserError, match=r"in omni-seed-1 \(beam_search\) and in omni-seed-1 \(greedy_search\): keep one"):
+        compare.by_key(compare.collect(asked(setting, out))[0])
+
+
 def test_one_seed_is_no_mean(setting, out):
     trained, _ = compare.collect(asked(setting, out, "1"))
     found = compare.by_key(trained)
     text = show.markdown({"condition": "mini", "command": "tools/reproduce.sh", "missing": [],
-                          "totals": compare.totals(found), "rows": compare.table(found), "means": compare.means(found),
+                          "totals": compare.totals(trained), "rows": compare.table(found), "means": compare.means(found),
                           "comparison": "paper"})
     assert "One seed (1): 95% intervals of a bootstrap over utterances (10,000 resamples), paired" in text
     assert "do not say what another seed would give" in text and "t-interval" not in text
@@ -139,8 +181,8 @@ def test_the_picture_says_what_lies_above_it(monkeypatch, tmp_path, cut, said):
     figures = []
     monkeypatch.setattr(show, "Figure", lambda figure=show.Figure, **how: figures.append(figure(**how)) or figures[-1])
     show.picture([
-        {"test_set": "test-clean", "strategy": system, "system": system, "size_bytes": 1e6, "wer": wer, "ci95": [wer, wer],
-         "interval": "bootstrap-utterances", "seeds": [1], "wer_by_seed": [wer], "comparison": "paper"}
+        {"test_set": "test-clean", "strategy": system, "system": system, "name": "sparsity-0.5", "bytes": 1e6, "wer": wer,
+         "ci95": [wer, wer], "interval": "bootstrap-utterances", "seeds": [1], "wer_by_seed": [wer], "comparison": "paper"}
         for system, wer in (("pruned", 20.0), ("oneshot", cut))], tmp_path / "pareto.png")
     legend = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
     assert "each pruned on its own" in legend
@@ -156,9 +198,9 @@ def test_trainings_can_be_had_from_a_file(setting, out, tmp_path_factory):
     assert compare.table(compare.by_key(again)) == compare.table(compare.by_key(trained))
     trainings.write(setting, again, elsewhere / "trainings.json")
     assert (elsewhere / "trainings.json").read_bytes() == path.read_bytes()
-    # A default that is spelled out, and what a baseline does not use, change nothing.
+    # A default that is spelled out changes nothing, nor does what a baseline has no use for.
     setting.systems["omni"]["omni.dropout"] = "none"
-    setting.systems["dense"]["omni.grow_with"] = 0.7
+    setting.systems["pruned"]["omni.bins"] = []
     assert compare.collect(asked(setting, elsewhere), path)[1] == missing
     # Those of other settings are left out; a folder goes before the file.
     setting.systems["omni"]["omni.dropout"] = "linear"
@@ -200,9 +242,22 @@ def test_nothing_is_done_yet(setting, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_picture_marks_what_a_spec_cut(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(show, "Figure", lambda figure=show.Figure, **how: figures.append(figure(**how)) or figures[-1])
+    show.picture([
+        {"test_set": "test-clean", "strategy": "omni", "system": "omni", "name": name, "bytes": size, "wer": wer,
+         "ci95": [wer, wer], "interval": "bootstrap-utterances", "seeds": [1], "wer_by_seed": [wer]}
+        for name, size, wer in (("sparsity-0", 3e6, 5.0), ("0.6MB", 6e5, 7.0), ("sparsity-0.5", 2e6, 6.0))],
+        tmp_path / "p.png")
+    line, points = figures[0].axes[0].get_lines()
+    assert list(line.get_xdata()) == [2.0, 3.0] and list(points.get_xdata()) == [0.6]
+    assert points.get_linestyle() == "None" and points.get_label() == "omni: one training, by a spec"
+
+
 def test_the_picture_needs_no_baseline(tmp_path):
-    rows = [{"system": "omni", "strategy": "omni", "sparsity": s, "test_set": "test-clean", "wer": 5.0, "ci95": [4, 6],
-             "size_bytes": 10**6, "interval": "t-seeds", "seeds": [1, 2], "wer_by_seed": [4.0, 6.0]}
+    rows = [{"name": f"sparsity-{s:g}", "system": "omni", "strategy": "omni", "sparsity": s, "test_set": "test-clean",
+             "wer": 5.0, "ci95": [4, 6], "bytes": 10**6, "interval": "t-seeds", "seeds": [1, 2], "wer_by_seed": [4.0, 6.0]}
             for s in (0.0, 0.5)]
     show.picture(rows, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
@@ -213,8 +268,8 @@ def test_sizes_can_be_chosen_from_a_file_that_has_more(setting, out, tmp_path_fa
     trainings.write(setting, trained, out / "trainings.json")
     few, missing = compare.collect(asked(setting, tmp_path_factory.mktemp("few"), sparsities="0.5"), out / "trainings.json")
     assert missing == ["sandwich-seed-1"]
-    assert {key[2] for key in compare.by_key(few)} == {0.0, 0.5}
-    assert compare.by_key(few)["omni", "omni", 0.5, "test-clean"][2].row == trained[next(
+    assert {key[2] for key in compare.by_key(few)} == {"sparsity-0", "sparsity-0.5"}
+    assert compare.by_key(few)["omni", "omni", "sparsity-0.5", "test-clean"][2].row == trained[next(
         job for job in trained if job.name == "omni-seed-2")][1].row
 
 

@@ -1,5 +1,6 @@
 """Which trainings a condition asks for."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from egs.librispeech.omni_sparsity.config import load_config
 from omni.errors import UserError
 from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, jobs, load_condition
-from egs.librispeech.omni_sparsity.experiments.jobs import command, parse_seeds, scaled
+from egs.librispeech.omni_sparsity.experiments.jobs import ask, command, parse_seeds, parse_specs, scaled
 
 ROOT = Path(__file__).resolve().parents[3]
 CONDITIONS = sorted((ROOT / RECIPE / "conf/reproduce").glob("*.yaml"))
@@ -21,13 +22,14 @@ def test_every_condition_that_ships_is_whole(path):
     for job in found:
         config = load_config(ROOT / RECIPE / "conf" / condition.config, list(job.settings))
         assert config.train.seed == job.seed
-        assert {"dense": "dense", "pruned": "gradual"}.get(job.system, config.omni.sampling) == config.omni.sampling
-        assert job.system != "pruned" or config.omni.prune_to == job.sparsities[0]
+        assert config.omni.strategy.of_one_size == (job.system != "omni")
+        assert config.omni.strategy.system in (job.system, "omni") and (job.system != "dense" or 0.0 in job.sparsities)
+        assert job.system != "pruned" or config.omni.strategy.prune_to == job.sparsities[0]
 
 
 def test_a_seed_is_six_trainings_and_ablations_come_last():
     condition = load_condition(CONDITIONS[0])
-    condition.sparsities, condition.ablations = [0.5, 0.8], {"sandwich": {"omni.sampling": "sandwich"}}
+    condition.sparsities, condition.ablations = [0.5, 0.8], {"sandwich": {"omni.strategy": "sandwich"}}
     names = [job.name for job in jobs(condition, [3, 1])]
     assert names == [
         "dense-seed-3", "omni-seed-3", "pruned-0.5-seed-3", "pruned-0.8-seed-3",
@@ -37,6 +39,25 @@ def test_a_seed_is_six_trainings_and_ablations_come_last():
     words = command(condition, list(jobs(condition, [3]))[2], Path("exp/x"))
     assert words[:1] == ["./run.sh"] and words[words.index("--sparsities") + 1] == "0.5"
     assert "omni.prune_to=0.5" in words and words[words.index("--exp-dir") + 1] == "exp/x/pruned-0.5-seed-3"
+
+
+def test_specs_are_cut_out_of_omni_and_of_the_dense_model(tmp_path):
+    spec = tmp_path / "0.6MB.json"
+    spec.write_text("{}")
+    given = argparse.Namespace(seeds="1", sparsities="0.5", specs=str(spec), ablations=0, out=tmp_path)
+    found = ask("mini", load_condition(CONDITIONS[0]), given)
+    words = {job.name: command(found.condition, job, found.out) for job in found.todo}
+    with_specs = {name for name, said in words.items() if "--specs" in said}
+    assert with_specs == {"dense-seed-1", "omni-seed-1"} < set(words)
+    assert words["omni-seed-1"][words["omni-seed-1"].index("--specs") + 1] == str(spec)
+    omni, pruned = found.todo[1:]
+    assert omni.subnets == ["sparsity-0", "sparsity-0.5", "0.6MB"] and pruned.subnets == ["sparsity-0.5"]
+    assert omni.wants("0.6MB") and pruned.wants("own-0.5") and not pruned.wants("sparsity-0")
+    (tmp_path / "sparsity-0.5.json").write_text("{}")
+    for wrong, says in (("gone.json", "no such file"), ("sparsity-0.5.json", "what --sparsities makes"),
+                        ("a!.json", "no name for a sub-network")):
+        with pytest.raises(UserError, match=says):
+            parse_specs(str(tmp_path / wrong), [])
 
 
 def test_a_budget_is_for_all_systems_alike():

@@ -19,7 +19,8 @@ from egs.librispeech.omni_sparsity.experiments.jobs import ask
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "tools/reproduce.sh"
-SETTING = condition.Condition("mini", 8.0, "mini.yaml", [0.5], [1], systems={name: {} for name in condition.SYSTEMS})
+SETTING = condition.Condition("mini", 8.0, "mini.yaml", [0.5], [1], systems={
+    "dense": {"omni.strategy": "dense"}, "pruned": {"omni.strategy": "gradual"}, "omni": {}})
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_one_that_fails_is_named(called, capsys, parallel):
 def trainings_file(path, names, sizes):
     """A trainings.json with `names` of SETTING's jobs, each with a row of every size of `sizes` that the job has."""
     jobs = [job for job in condition.jobs(SETTING, [1]) if job.name in names]
-    rows = {job: [Decoded({"test_set": "t", "sparsity": size, "system": job.system}, [trainings.Counted(1, 3)])
+    rows = {job: [Decoded({"test_set": "t", "name": f"sparsity-{size:g}", "system": job.system}, [trainings.Counted(1, 3)])
                   for size in job.sparsities if size in sizes] for job in jobs}
     trainings.write(SETTING, rows, path)
     return path

@@ -1,7 +1,7 @@
 """Trains all systems of a condition and compares them; tools/reproduce.sh calls it with the right Python.
 
-    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--sparsities "0.5 0.9"] [--only omni]
-        [--parallel 2] [--ablations 0] [--reuse FILE] [--plan] [--stack S]
+    tools/reproduce.sh [--corpus mini] [--budget 2] [--seeds "1 2 3"] [--sparsities "0.5 0.9"] [--specs "FILE ..."]
+        [--only omni] [--parallel 2] [--ablations 0] [--reuse FILE] [--plan] [--stack S]
 
 Every training is a call of run.sh with a folder of its own: what is done is passed over, what was stopped goes on.
 A table of what is done is written whenever one ends. `--parallel N` runs N of them side by side with a share of the
@@ -118,6 +118,7 @@ def main(argv: List[str] | None = None) -> None:
     called = shlex.join(["tools/reproduce.sh", *(sys.argv[1:] if argv is None else argv)])
     table = ["--condition", args.condition, "--budget", str(args.budget), "--seeds", " ".join(map(str, asked.seeds))]
     table += ["--sparsities", " ".join(map(str, asked.sparsities)), "--out", str(out)]
+    table += ["--specs", " ".join(dict.fromkeys(spec for job in asked.todo for spec in job.specs))]
     table += ["--ablations", str(args.ablations), "--command", called]
     table += ["--reuse", str(args.reuse)] if args.reuse else []
     with ThreadPoolExecutor(args.parallel) as pool:

@@ -28,7 +28,7 @@ from egs.librispeech.omni_sparsity.experiments.jobs import Asked, add_arguments,
 
 Row = Dict[str, Any]
 Counts = np.ndarray  # (seeds, utterances, 2): errors and words of each utterance
-Key = Tuple[str, str, float, str]  # system, strategy, sparsity, test set
+Key = Tuple[str, str, str, str]  # system, strategy, name of the sub-network, test set
 Found = Dict[Key, Dict[int, results.Decoded]]  # by seed
 PAPER, EQUAL_TOTAL = "paper", "equal_total"
 
@@ -40,29 +40,53 @@ def collect(asked: Asked, reuse: Path | None = None) -> Tuple[trainings.Trained,
     for job in asked.todo:
         folder = asked.out / job.name
         done = (folder / "results.json").is_file()
-        trained[job] = _of_sizes(results.collect(folder), job) if done else kept.get(job)
+        trained[job] = _wanted(results.collect(folder), job) if done else kept.get(job)
     return {job: of for job, of in trained.items() if of}, [job.name for job, of in trained.items() if not of]
 
 
 def reused(asked: Asked, path: Path) -> trainings.Trained:
-    """Those of `asked.todo` that are in a trainings.json with the same settings and all sizes that are asked for."""
+    """Those of `asked.todo` that are in a trainings.json with the same settings and all sub-networks asked for."""
     whole = jobs(asked.condition, asked.seeds)  # a file holds all sizes of the condition, also where some are asked for
     there = {job.name: of for job, of in trainings.read(path, asked.condition, list(whole)).items()}
-    found = {job: _of_sizes(there.get(job.name, []), job) for job in asked.todo}
-    return {job: of for job, of in found.items() if {one.row["sparsity"] for one in of} == set(job.sparsities)}
+    found = {job: _wanted(there.get(job.name, []), job) for job in asked.todo}
+    return {job: of for job, of in found.items() if set(job.subnets) <= {one.row["name"] for one in of}}
 
 
-def _of_sizes(decoded: List[results.Decoded], job: Job) -> List[results.Decoded]:
-    return [one for one in decoded if one.row["sparsity"] in job.sparsities]
+def _wanted(decoded: List[results.Decoded], job: Job) -> List[results.Decoded]:
+    return [one for one in decoded if job.wants(one.row["name"])]
 
 
 def by_key(trained: trainings.Trained) -> Found:
+    """What stands in one row of the table, by seed; what has the same name, set and seed is compared.
+
+    Raises:
+        UserError: two results for one place: by two decoding methods, or of own models that were cut by one spec.
+    """
     found: Found = {}
+    place: Dict[Tuple[Key, int], str] = {}
     for job, of in trained.items():
         for decoded in of:
             row = decoded.row
-            found.setdefault((row["system"], _strategy(job, row), row["sparsity"], row["test_set"]), {})[job.seed] = decoded
+            key = (row["system"], _strategy(job, row), row["name"], row["test_set"])
+            where = f"{job.name} ({row['method']})"
+            if place.setdefault((key, job.seed), where) != where:
+                raise UserError(f"{row['name']} on {row['test_set']} is in {place[key, job.seed]} and in {where}: keep "
+                                "one to be compared; the other's spec file, or its folder of decodings, may go")
+            found.setdefault(key, {})[job.seed] = decoded
     return found
+
+
+def _in_order(found: Found) -> List[Tuple[Key, Dict[int, results.Decoded]]]:
+    """By system and strategy, the densest first."""
+    def place(item):
+        (system, strategy, name, test_set), by_seed = item
+        return system, strategy, _first(by_seed)["sparsity"], name, test_set
+
+    return sorted(found.items(), key=place)
+
+
+def _first(by_seed: Dict[int, results.Decoded]) -> Row:
+    return by_seed[min(by_seed)].row
 
 
 def _strategy(job: Job, row: Row) -> str:
@@ -78,23 +102,28 @@ def table(found: Found, comparison: str = PAPER) -> List[Row]:
     """The rows of table.json: means over seeds with a t-interval; of one seed with an interval over utterances."""
     dense = [one.row["train_passes"] for key, by_seed in found.items() if key[0] == "dense" for one in by_seed.values()]
     rows = []
-    for (system, strategy, sparsity, test_set), by_seed in sorted(found.items()):
+    for (system, strategy, name, test_set), by_seed in _in_order(found):
         seeds = sorted(by_seed)
         mine = counts(by_seed, seeds)
         passes = float(np.mean([by_seed[seed].row["train_passes"] for seed in seeds]))
         row = {
-            "system": system, "strategy": strategy, "sparsity": sparsity, "test_set": test_set, "seeds": seeds,
-            "comparison": comparison, **rate(mine), "wer_by_seed": [by_seed[seed].row["wer"] for seed in seeds],
+            "name": name, "system": system, "strategy": strategy, "sparsity": _first(by_seed)["sparsity"],
+            "test_set": test_set, "seeds": seeds, "comparison": comparison, **rate(mine),
+            "wer_by_seed": [by_seed[seed].row["wer"] for seed in seeds],
             "passes": round(passes, 1), "passes_ratio": round(passes / np.mean(dense), 4) if dense else None,
             "train_seconds": round(float(np.mean([by_seed[seed].row["train_seconds"] for seed in seeds])), 1),
-            "size_bytes": by_seed[seeds[0]].row["bytes"], **NO_DIFFERENCE,
+            "bytes": _first(by_seed)["bytes"], **NO_DIFFERENCE,
         }
-        alone = "pruned" if sparsity else "dense"
-        baseline = found.get((alone, alone, sparsity, test_set), {})
         if system == "omni":
-            row.update(difference((by_seed, baseline)))
+            row.update(difference((by_seed, own(found, name, test_set))))
         rows.append(row)
     return rows
+
+
+def own(found: Found, name: str, test_set: str) -> Dict[int, results.Decoded]:
+    """The model that was trained for the sub-network of that name alone, by seed."""
+    return next((found[system, system, name, test_set] for system in ("pruned", "dense")
+                 if (system, system, name, test_set) in found), {})
 
 
 def rate(mine: Counts) -> Row:
@@ -135,26 +164,24 @@ def means(found: Found, comparison: str = PAPER) -> List[Row]:
     """For each strategy and set the mean of the differences at all pruned sizes, over the seeds that all have."""
     rows = []
     for strategy, test_set in sorted({(key[1], key[3]) for key in found if key[0] == "omni"}):
-        sizes = {sparsity: (found["omni", strategy, sparsity, test_set], theirs)
-                 for (system, _, sparsity, of), theirs in sorted(found.items())
-                 if system == "pruned" and of == test_set and ("omni", strategy, sparsity, test_set) in found}
+        sizes = {name: (found["omni", strategy, name, test_set], theirs)
+                 for (system, _, name, of), theirs in _in_order(found)
+                 if system == "pruned" and of == test_set and ("omni", strategy, name, test_set) in found}
         told = difference(*sizes.values()) if sizes else NO_DIFFERENCE
         if told["rel_diff_seeds"]:
-            rows.append({"strategy": strategy, "test_set": test_set, "sparsities": list(sizes),
+            rows.append({"strategy": strategy, "test_set": test_set, "names": list(sizes),
                          "comparison": comparison, "seeds": told["rel_diff_seeds"], **told})
     return rows
 
 
-def totals(found: Found) -> Dict[str, Dict[str, float]]:
+def totals(trained: trainings.Trained) -> Dict[str, Dict[str, float]]:
     """{strategy: passes and seconds that training it cost, for one seed}: pruned counts every size."""
-    cost: Dict[str, Dict[str, float]] = {}
-    for (system, strategy, sparsity, _), by_seed in found.items():
-        if system == "oneshot":
-            continue
-        rows = [one.row for one in by_seed.values()]
-        name = f"{strategy} {sparsity:g}" if system == "pruned" else strategy
-        cost[name] = {part: float(np.mean([row[part] for row in rows])) for part in ("train_passes", "train_seconds")}
-    return cost
+    rows: Dict[str, List[Row]] = {}
+    for job, of in trained.items():
+        name = f"{job.strategy} {job.sparsities[0]:g}" if job.system == "pruned" else job.strategy
+        rows.setdefault(name, []).append(of[0].row)
+    return {name: {part: float(np.mean([row[part] for row in of])) for part in ("train_passes", "train_seconds")}
+            for name, of in rows.items()}
 
 
 def against(condition_name: str, path: Path, budget: float, asked: Asked, trained: trainings.Trained
@@ -170,7 +197,9 @@ def against(condition_name: str, path: Path, budget: float, asked: Asked, traine
     if not theirs:
         raise UserError(f"--against {path}: no model of its own in it has the settings of condition {condition_name} "
                         f"at --against-budget {budget:g}")
-    theirs = {job: [one for one in of if one.row["sparsity"] in (0.0, *asked.sparsities)] for job, of in theirs.items()}
+    compared = {name for job in asked.todo for name in job.subnets}
+    theirs = {job: [one for one in of if one.row["name"] in compared] for job, of in theirs.items()}
+    theirs = {job: of for job, of in theirs.items() if of}
     return {**{job: of for job, of in trained.items() if job.system == "omni"}, **theirs}
 
 
@@ -204,7 +233,7 @@ def main(argv: List[str] | None = None) -> None:
     words = ["python", "-m", f"{__package__}.compare", *(sys.argv[1:] if argv is None else argv)]
     called = args.command or shlex.join(words)
     whole = {"condition": name, "command": called, "comparison": comparison, "missing": missing,
-             "totals": totals(found), "rows": table(found, comparison), "means": means(found, comparison)}
+             "totals": totals(trained), "rows": table(found, comparison), "means": means(found, comparison)}
     text = show.markdown(whole)
     write_json(asked.out / "table.json", whole)
     write_text(asked.out / "TABLE.md", text)

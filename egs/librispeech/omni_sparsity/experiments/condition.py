@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import yaml
 
 from omni.errors import UserError
+from egs.librispeech.omni_sparsity.subnets.subnet import is_uniform, uniform_name
 
 RECIPE = Path("egs/librispeech/omni_sparsity")
 SYSTEMS = ("dense", "pruned", "omni")
@@ -23,6 +24,7 @@ class Condition:
         hours: of training speech, before speed perturbation; for the estimate of --plan.
         config: file in conf/ that all systems share.
         options: more of run.sh, for all jobs.
+        specs: spec files of more sub-networks, to be cut out of omni and of the dense model.
         systems: settings ({"section.name": value}) of each of SYSTEMS on top of it.
         ablations: {name: settings on top of omni's}.
     """
@@ -33,6 +35,7 @@ class Condition:
     sparsities: List[float]
     seeds: List[int] = field(default_factory=lambda: [1])
     options: List[str] = field(default_factory=list)
+    specs: List[str] = field(default_factory=list)
     systems: Dict[str, Dict[str, Any]] = field(default_factory=dict)
     ablations: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
@@ -46,11 +49,21 @@ class Job:
     seed: int
     sparsities: Tuple[float, ...]
     settings: Tuple[str, ...]  # section.name=value
+    specs: Tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         size = f"-{self.sparsities[0]:g}" if self.system == "pruned" else ""
         return f"{self.strategy}{size}-seed-{self.seed}"
+
+    @property
+    def subnets(self) -> List[str]:
+        """The names of those that it is asked for."""
+        return [*map(uniform_name, self.sparsities), *(Path(spec).stem for spec in self.specs)]
+
+    def wants(self, name: str) -> bool:
+        """Of a sub-network in its folder: uniform ones only as asked for, all that were brought."""
+        return name in self.subnets or not is_uniform(name)
 
 
 def load_condition(path: Path) -> Condition:
@@ -73,17 +86,17 @@ def load_condition(path: Path) -> Condition:
 
 def jobs(condition: Condition, seeds: List[int], ablations: bool = True) -> Iterator[Job]:
     """All trainings, those of one seed together, so that a table can be made of the seeds that are done."""
-    sizes = tuple(condition.sparsities)
+    sizes, specs = tuple(condition.sparsities), tuple(condition.specs)
     for seed in seeds:
-        yield Job("dense", "dense", seed, (0.0, *sizes), _settings(condition.systems["dense"], seed))
-        yield Job("omni", "omni", seed, (0.0, *sizes), _settings(condition.systems["omni"], seed))
+        yield Job("dense", "dense", seed, (0.0, *sizes), _settings(condition.systems["dense"], seed), specs)
+        yield Job("omni", "omni", seed, (0.0, *sizes), _settings(condition.systems["omni"], seed), specs)
         for size in sizes:
             own = {**condition.systems["pruned"], "omni.prune_to": size}
             yield Job("pruned", "pruned", seed, (size,), _settings(own, seed))
     if ablations:
         for name, changes in condition.ablations.items():
             own = {**condition.systems["omni"], **changes}
-            yield Job("omni", name, seeds[0], (0.0, *sizes), _settings(own, seeds[0]))
+            yield Job("omni", name, seeds[0], (0.0, *sizes), _settings(own, seeds[0]), specs)
 
 
 def _settings(values: Dict[str, Any], seed: int) -> Tuple[str, ...]:

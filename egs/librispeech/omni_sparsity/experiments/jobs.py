@@ -11,14 +11,16 @@ from typing import Any, Dict, List
 from egs.librispeech.omni_sparsity.config import load_config
 from omni.errors import UserError
 from egs.librispeech.omni_sparsity.experiments.condition import RECIPE, Condition, Job, jobs, load_condition
+from egs.librispeech.omni_sparsity.subnets.subnet import check_name, is_uniform
 
 
 def command(condition: Condition, job: Job, out: Path) -> List[str]:
     """The call of run.sh that trains, prunes and decodes one system; called again it goes on, or is done at once."""
     sparsities = " ".join(f"{sparsity:g}" for sparsity in job.sparsities)
     settings = [word for setting in job.settings for word in ("--set", setting)]
+    brought = ["--specs", " ".join(job.specs)] if job.specs else []
     return ["./run.sh", "--corpus", condition.corpus, "--config", str(RECIPE / "conf" / condition.config),
-            *condition.options, "--exp-dir", str(out / job.name), "--sparsities", sparsities, *settings]
+            *condition.options, "--exp-dir", str(out / job.name), "--sparsities", sparsities, *brought, *settings]
 
 
 def parse_seeds(text: str, default: List[int]) -> List[int]:
@@ -78,6 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
     parser.add_argument("--sparsities", default="", help="sizes to compare, beside 0 (default: as the condition says)")
+    parser.add_argument("--specs", default="", help="spec files of more sub-networks, to be cut out of omni and the "
+                        "dense model (default: as the condition says)")
     parser.add_argument("--ablations", type=int, choices=(0, 1), default=1, help="0: without them")
     parser.add_argument("--reuse", type=Path, metavar="FILE", help="take trainings of the same settings from a "
                         "trainings.json, such as results/<condition>'s, instead of training them")
@@ -94,6 +98,21 @@ def parse_sparsities(text: str, default: List[float]) -> List[float]:
     return sorted(set(found) - {0.0})  # the dense network is in every comparison
 
 
+def parse_specs(text: str, default: List[str]) -> List[str]:
+    """
+    Raises:
+        UserError: a file that is not there, or whose name is none for a sub-network that is brought.
+    """
+    found = text.split() or list(default)
+    for spec in map(Path, found):
+        check_name(spec.stem, spec)
+        if is_uniform(spec.stem):
+            raise UserError(f"--specs {spec}: {spec.stem} is what --sparsities makes; call the file otherwise")
+        if not spec.is_file():
+            raise UserError(f"--specs {spec}: no such file")
+    return found
+
+
 def load(name: str) -> Condition:
     """The condition of that name, as conf/reproduce has it."""
     return load_condition(RECIPE / "conf" / "reproduce" / f"{name}.yaml")
@@ -107,7 +126,8 @@ def read(args: argparse.Namespace) -> Asked:
 def ask(name: str, condition: Condition, args: argparse.Namespace) -> Asked:
     seeds = parse_seeds(args.seeds, condition.seeds)
     sparsities = parse_sparsities(args.sparsities, condition.sparsities)
-    todo = list(jobs(dataclasses.replace(condition, sparsities=sparsities), seeds, bool(args.ablations)))
+    specs = parse_specs(args.specs, condition.specs)
+    todo = list(jobs(dataclasses.replace(condition, sparsities=sparsities, specs=specs), seeds, bool(args.ablations)))
     return Asked(name, condition, sparsities, seeds, args.out or Path("exp") / name / "reproduce", todo)
 
 

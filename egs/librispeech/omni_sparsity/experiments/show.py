@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +14,7 @@ from omni.files import atomic
 from egs.librispeech.omni_sparsity.experiments.statistics import CLAIM_SEEDS
 from egs.librispeech.omni_sparsity.report.bootstrap import LEVEL, RESAMPLES
 from egs.librispeech.omni_sparsity.report.table import is_test
+from egs.librispeech.omni_sparsity.subnets.subnet import is_uniform, label
 
 Row = Dict[str, Any]
 _INK = "#1b1f24"
@@ -36,7 +37,7 @@ def markdown(table: Dict[str, Any]) -> str:
     for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):
         parts.append(f"## {test_set}\n")
         parts.append(_systems([row for row in rows if row["test_set"] == test_set]))
-        parts += [f"Mean of the differences at {', '.join(f'{s:g}' for s in mean['sparsities'])}: {_difference(mean)}: "
+        parts += [f"Mean of the differences at {', '.join(map(_short, mean['names']))}: {_difference(mean)}: "
                   f"{mean['claim']}.\n"
                   for mean in table["means"] if (mean["strategy"], mean["test_set"]) == ("omni", test_set)]
     parts.append("## What the trainings cost\n")
@@ -71,17 +72,22 @@ def _how(table: Dict[str, Any]) -> str:
 
 
 def _systems(rows: List[Row]) -> str:
-    by_place = {(row["system"], row["sparsity"]): row for row in rows if row["strategy"] == row["system"]}
+    by_place = {(row["system"], row["name"]): row for row in rows if row["strategy"] == row["system"]}
     lines = ["| sparsity | size, MB | own model | omni | omni / own | omni is | dense, cut without training |",
              "| ---: | ---: | ---: | ---: | ---: | --- | ---: |"]
-    for sparsity in sorted({row["sparsity"] for row in rows}):
-        alone = by_place.get(("pruned" if sparsity else "dense", sparsity))
-        omni = by_place.get(("omni", sparsity))
-        oneshot = by_place.get(("oneshot", sparsity))
-        size = next(row["size_bytes"] for row in (omni, alone, oneshot) if row)
-        lines.append(f"| {sparsity:g} | {size / 1e6:.2f} | {_cell(alone)} | {_cell(omni)} | {_difference(omni)} | "
+    for sparsity, name in sorted({(row["sparsity"], row["name"]) for row in by_place.values()}):
+        alone = by_place.get(("pruned", name)) or by_place.get(("dense", name))
+        omni, oneshot = by_place.get(("omni", name)), by_place.get(("oneshot", name))
+        size = next(row["bytes"] for row in (omni, alone, oneshot) if row)
+        first = _short(name) if is_uniform(name) else f"{name} ({sparsity:.2g})"
+        lines.append(f"| {first} | {size / 1e6:.2f} | {_cell(alone)} | {_cell(omni)} | {_difference(omni)} | "
                      f"{(omni or {}).get('claim') or ''} | {_cell(oneshot)} |")
     return "\n".join(lines) + "\n"
+
+
+def _short(name: str) -> str:
+    """"0.7" for sparsity-0.7, where a column's heading or a sentence says the rest."""
+    return label({"name": name}).replace("sparsity ", "")
 
 
 def _costs(totals: Dict[str, Dict[str, float]]) -> str:
@@ -112,12 +118,12 @@ def _ablations(rows: List[Row]) -> str:
     seeds = sorted(set.intersection(*(set(row["seeds"]) for row in rows)))
     if not seeds:
         return "No seed that all have.\n"
-    places = sorted({(row["test_set"], row["sparsity"]) for row in rows})
+    places = sorted({(row["test_set"], row["sparsity"], row["name"]) for row in rows})
     lines = [f"Of seed {', '.join(map(str, seeds))}.\n",
-             "| strategy | passes | " + " | ".join(f"{name} {sparsity:g}" for name, sparsity in places) + " |",
+             "| strategy | passes | " + " | ".join(f"{test_set} {_short(name)}" for test_set, _, name in places) + " |",
              "| --- | ---: |" + " ---: |" * len(places)]
     for strategy in strategies:
-        mine = {(row["test_set"], row["sparsity"]): row for row in rows if row["strategy"] == strategy}
+        mine = {(row["test_set"], row["sparsity"], row["name"]): row for row in rows if row["strategy"] == strategy}
         cells = [f"{_of_seeds(mine[place], seeds):.2f}" if place in mine else "" for place in places]
         passes = next(iter(mine.values()))["passes"]
         lines.append(f"| {strategy} | {passes:,.0f} | " + " | ".join(cells) + " |")
@@ -145,10 +151,33 @@ def _ends(row: Row) -> List[float]:
     return row["ci95"] if row["interval"] == "bootstrap-utterances" else row["wer_by_seed"]
 
 
+def _points(rows: List[Row]) -> Tuple[List[float], List[float]]:
+    """Sizes in MB, and word error rates."""
+    return [row["bytes"] / 1e6 for row in rows], [row["wer"] for row in rows]
+
+
+def _intervals(axes, line: List[Row], colour: str, beside: float) -> None:
+    """
+    Args:
+        beside: MB, how far right of their mean the dots of single seeds stand.
+    """
+    sizes, _ = _points(line)
+    if all(row["interval"] == "bootstrap-utterances" for row in line):
+        low, high = zip(*(row["ci95"] for row in line))
+        axes.fill_between(sizes, low, high, color=colour, alpha=0.12, linewidth=0)
+        if len(line) == 1:  # a band of no width
+            axes.plot(2 * sizes, line[0]["ci95"], color=colour, alpha=0.4)
+    else:
+        for size, row in zip(sizes, line):
+            place = [size + beside] * len(row["seeds"])
+            axes.plot(place, row["wer_by_seed"], ".", color=colour, alpha=0.6, markersize=6)
+
+
 def picture(rows: List[Row], path: Path) -> None:
     """Word error rate against size, a panel for each test set, 1440 pixels wide.
 
     One seed has the band of its interval; of several each is a dot, as an interval over so few would fill the picture.
+    A line is of uniform sub-networks; those by a spec are open marks.
     """
     rows = [row for row in rows if is_test(row["test_set"]) and row["strategy"] == row["system"]]
     sets = sorted({row["test_set"] for row in rows})
@@ -158,26 +187,21 @@ def picture(rows: List[Row], path: Path) -> None:
             here = [row for row in rows if row["test_set"] == test_set]
             trained = [end for row in here if row["system"] != "oneshot" for end in _ends(row)]
             top = 1.15 * max(trained or [100.0])  # what was cut without training may leave the picture
-            widths = [row["size_bytes"] / 1e6 for row in here]
+            widths = [row["bytes"] / 1e6 for row in here]
             beside = _BESIDE * (max(widths) - min(widths))
-            for system, (colour, marker, label) in _STYLE.items():
-                line = sorted((row for row in here if row["system"] == system), key=lambda row: row["size_bytes"])
-                if not line:
-                    continue
-                if min(row["wer"] for row in line) > top:
-                    label += " (above the picture)"
-                sizes = [row["size_bytes"] / 1e6 for row in line]
-                if all(row["interval"] == "bootstrap-utterances" for row in line):
-                    low, high = zip(*(row["ci95"] for row in line))
-                    axes.fill_between(sizes, low, high, color=colour, alpha=0.12, linewidth=0)
-                    if len(line) == 1:  # a band of no width
-                        axes.plot(2 * sizes, line[0]["ci95"], color=colour, alpha=0.4)
-                else:
-                    for size, row in zip(sizes, line):
-                        place = size + beside if system == "omni" else size - beside
-                        axes.plot([place] * len(row["seeds"]), row["wer_by_seed"], ".", color=colour, alpha=0.6,
-                                  markersize=6)
-                axes.plot(sizes, [row["wer"] for row in line], color=colour, marker=marker, linewidth=1.8, label=label)
+            for system, (colour, marker, said) in _STYLE.items():
+                mine = sorted((row for row in here if row["system"] == system), key=lambda row: row["bytes"])
+                if mine and min(row["wer"] for row in mine) > top:
+                    said += " (above the picture)"
+                look = {"color": colour, "marker": marker}
+                line = [row for row in mine if is_uniform(row["name"])]
+                if line:
+                    _intervals(axes, line, colour, beside if system == "omni" else -beside)
+                    axes.plot(*_points(line), linewidth=1.8, label=said, **look)
+                brought = [row for row in mine if not is_uniform(row["name"])]
+                if brought:
+                    axes.plot(*_points(brought), linestyle="none", markersize=9, markerfacecolor="none",
+                              label=f"{said}, by a spec", **look)
             axes.set_ylim(0, top)
             axes.set_title(test_set, loc="left", color=_INK)
             axes.set_xlabel("size of the model's file, MB", color=_INK)
