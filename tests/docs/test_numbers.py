@@ -46,15 +46,15 @@ def test_differences_are_in_a_table_with_their_word(title, text):
     ("codes: five sizes", "codes-equal-total"), ("codes: the paper's", "codes"), ("mini: the paper's", "mini")])
 def test_a_table_of_results_is_the_committed_one(heading, name):
     text = next(text for title, text in sections() if title.startswith(heading))
-    rows = {(row["system"], row["sparsity"], row["test_set"]): row for row in TABLES[name]["rows"]
+    rows = {(row["system"], row["name"], row["test_set"]): row for row in TABLES[name]["rows"]
             if row["system"] == row["strategy"]}
     told = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if re.match(r"\| 0", line)]
     assert [float(cells[0]) for cells in told] == [0.0, 0.5, 0.7, 0.8, 0.9]
     for cells in told:
         for place, test_set in ((2, "test-other"), (6, "test-clean")):
-            sparsity = float(cells[0])
-            omni, own = rows["omni", sparsity, test_set], rows["pruned" if sparsity else "dense", sparsity, test_set]
-            assert cells[1] == f"{omni['size_bytes'] / 1e6:.2f}"
+            alone, called = "pruned" if float(cells[0]) else "dense", f"sparsity-{cells[0]}"
+            omni, own = rows["omni", called, test_set], rows[alone, called, test_set]
+            assert cells[1] == f"{omni['bytes'] / 1e6:.2f}"
             assert cells[place : place + 2] == [f"{own['wer']:.2f}", f"{omni['wer']:.2f}"]
             assert cells[place + 3] == omni["claim"]
 

@@ -112,14 +112,14 @@ def test_files(setting, out, monkeypatch, capsys):
     text = (out / "TABLE.md").read_text()
     assert capsys.readouterr().out == text + "\n"
     assert "**Not trained yet: pruned-0.9-seed-2.**" in text
-    assert "Means over seeds 1, 2, with the 95% t-interval over them" in text
+    assert "Means over seeds 1, 2. The 95% intervals are Student's over them" in text
     assert "**An interval over fewer than 5 seeds is no claim.**" in text and found["comparison"] == "paper"
     assert "## Ablations\n\nOf seed 1.\n" in text and "| sandwich | 2,700 |" in text
     whole = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.0))
     assert f"| omni | 900 | {whole['wer_by_seed'][0]:.2f} |" in text and whole["seeds"] == [1, 2]
     mean, = (mean for mean in found["means"] if mean["strategy"] == "omni")
-    assert f"Mean of the differences at 0.5, 0.9: {mean['rel_diff_vs_pruned']:+.1f}% [" in text
-    assert f"]: {mean['claim']}.\n" in text
+    assert f"Mean of the differences at the pruned sizes that both have: {mean['rel_diff_vs_pruned']:+.1f}% [" in text
+    assert f"], {mean['claim']}.\n" in text
     line = next(line for line in text.splitlines() if line.startswith("| 0.5 |"))
     omni = next(row for row in found["rows"] if (row["strategy"], row["sparsity"]) == ("omni", 0.5))
     assert line.startswith("| 0.5 | 0.00 |") and f" | {omni['claim']} | " in line  # 550 bytes
@@ -151,7 +151,6 @@ def test_what_has_the_same_name_is_compared(setting, out, monkeypatch):
     assert table["totals"]["pruned 0.9"]["train_passes"] == 1000 and len(table["totals"]) == 4  # trainings, not sub-networks
     text = (out / "TABLE.md").read_text()
     assert f"| 0.6MB (0.83) | 0.00 |  | {show._cell(one)} |  |  | {show._cell(rows['oneshot', '0.6MB'])} |" in text
-    assert "Mean of the differences at 0.5, own-0.9, 0.9: " in text
     # two own models that one spec cuts are no one model
     write(out / "pruned-0.5-seed-1", "pruned", {0.5: 0.3}, 1000, 21, {"own-0.9": 0.3})
     with pytest.raises(UserError, match="own-0.9 on test-clean is in pruned-0.5-seed-1 .* and in pruned-0.9-seed-1 "):
@@ -172,8 +171,8 @@ def test_one_seed_is_no_mean(setting, out):
     text = show.markdown({"condition": "mini", "command": "tools/reproduce.sh", "missing": [],
                           "totals": compare.totals(trained), "rows": compare.table(found), "means": compare.means(found),
                           "comparison": "paper"})
-    assert "One seed (1): 95% intervals of a bootstrap over utterances (10,000 resamples), paired" in text
-    assert "do not say what another seed would give" in text and "t-interval" not in text
+    assert "One seed (1). The 95% intervals are those of a bootstrap over utterances (10,000 resamples), paired" in text
+    assert "do not say what another seed would give" in text and "Student" not in text
 
 
 @pytest.mark.parametrize("cut, said", [(90.0, True), (20.0, False)])

@@ -37,8 +37,7 @@ def markdown(table: Dict[str, Any]) -> str:
     for test_set in sorted({row["test_set"] for row in rows}, key=lambda name: (not is_test(name), name)):
         parts.append(f"## {test_set}\n")
         parts.append(_systems([row for row in rows if row["test_set"] == test_set]))
-        parts += [f"Mean of the differences at {', '.join(map(_short, mean['names']))}: {_difference(mean)}: "
-                  f"{mean['claim']}.\n"
+        parts += [f"Mean of the differences at the pruned sizes that both have: {_difference(mean)}, {mean['claim']}.\n"
                   for mean in table["means"] if (mean["strategy"], mean["test_set"]) == ("omni", test_set)]
     parts.append("## What the trainings cost\n")
     parts.append(_costs(table["totals"]))
@@ -54,18 +53,20 @@ def _how(table: Dict[str, Any]) -> str:
     seeds = sorted({seed for row in table["rows"] for seed in row["seeds"]})
     level = f"{100 * LEVEL:.0f}%"
     parts = ["Word error rate in percent; size of the file that would ship. `omni / own`: relative difference to the "
-             "model trained for that size alone (at 0: the dense model); negative: omni is better.",
+             "model trained for that size alone (the dense model, where nothing is pruned); negative: omni is better.",
              {"paper": "Every model of its own has the budget that omni has for all sizes.",
               "equal_total": "Models of their own are of a smaller budget: all of them together had "
                              f"{_own_share(table['totals'])} the passes of omni."}[table["comparison"]]]
     if len(seeds) == 1:
-        parts.append(f"One seed ({seeds[0]}): {level} intervals of a bootstrap over utterances ({RESAMPLES:,} resamples), "
-                     "paired for a difference. They do not say what another seed would give.")
+        parts.append(f"One seed ({seeds[0]}). The {level} intervals are those of a bootstrap over utterances "
+                     f"({RESAMPLES:,} resamples), paired for a difference. "
+                     "They do not say what another seed would give.")
     else:
-        parts.append(f"Means over seeds {', '.join(map(str, seeds))}, with the {level} t-interval over them on these "
-                     f"utterances; where a row has one seed, a bootstrap over utterances ({RESAMPLES:,} resamples).")
-    parts.append('"better" and "worse": neither this interval nor that of the paired bootstrap over utterances holds 0; '
-                 'else "undecided".')
+        parts.append(f"Means over seeds {', '.join(map(str, seeds))}. The {level} intervals are Student's over them, on "
+                     "these utterances. Where a row has one seed, they are those of a bootstrap over utterances "
+                     f"({RESAMPLES:,} resamples).")
+    parts.append('"better" and "worse": neither this interval nor that of the paired bootstrap over utterances holds '
+                 '0. Else "undecided".')
     if len(seeds) < CLAIM_SEEDS:
         parts.append(f"**An interval over fewer than {CLAIM_SEEDS} seeds is no claim.**")
     return " ".join(parts) + "\n"
