@@ -38,8 +38,8 @@ class Masks:
                 values = importance(self.criterion, name, target.weight)
                 try:
                     rankings[name] = target.structure.rank(values, exact)
-                    if within is not None:
-                        rankings[name] = self._after(name, rankings[name], within.get(name, 0.0), key)
+                    if within is not None and name in within:
+                        rankings[name] = self._after(name, rankings[name], within[name], key)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
         self._rankings[key] = rankings

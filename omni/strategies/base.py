@@ -12,6 +12,7 @@ from typing import Callable, ClassVar, Dict, List, Tuple, Type
 from ..schedule import gradual_sparsity
 from ..settings import check, setting, share
 from ..spec import Spec
+from ..structures import Blocks
 from ..supernet import Supernet
 
 Subnets = List[Tuple[str, Spec]]  # (kind, spec): kind is one of KINDS
@@ -60,7 +61,9 @@ class Strategy:
             before: progress at the step before.
         """
         if step % self.refresh_every == 0 and progress < 1.0:
-            net.refresh(exact=True, within=self.smallest(net, progress))
+            smallest = self.smallest(net, progress)  # N:M has no ranking within another
+            net.refresh(exact=True, within={name: sparsity for name, sparsity in smallest.items()
+                                            if isinstance(net.targets[name].structure, Blocks)})
 
     def smallest(self, net: Supernet, progress: float) -> Spec:
         """The smallest sub-network that has trained by then: what it dropped stays dropped in the ranking."""

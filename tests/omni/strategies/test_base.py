@@ -150,3 +150,15 @@ def test_a_name_that_is_none(tmp_path, monkeypatch, name, says):
 def test_settings_out_of_their_range(make_it, says):
     with pytest.raises(ValueError, match=says):
         make_it()
+
+
+def test_weights_that_cannot_be_ranked_within_another_are_ranked_anew():
+    """N:M has no ranking within a sub-network; the strategy that ships trains it all the same."""
+    net = omni.Supernet(torch.nn.Linear(8, 8, bias=False), omni.Range(0.0, 0.5, "2:4"))
+    strategy = omni.strategy_class("smallest_first")(refresh_every=1, sizes={0.0: 1, 0.5: 1})
+    for before, progress in ((0.2, 0.3), (0.59, 0.6)):
+        strategy.prepare(net, 1, before, progress)
+    with torch.no_grad():
+        net.model.weight.copy_(torch.arange(64.0).view(8, 8))
+    strategy.prepare(net, 2, 0.6, 0.7)
+    assert net.mask("weight", 0.5)[0].tolist() == [False, False, True, True] * 2
