@@ -39,7 +39,8 @@ class Sampler:
         check_sparsity(sparsity)
         top = max((t.high for t in self.targets.values()), default=1.0)
         if sparsity > top:
-            raise ValueError(f"sparsity {sparsity}: no weight can have it; the nearest is {top:g}, the sparsest end of a range")
+            raise ValueError(f"sparsity {sparsity}: no weight can have it; the nearest is {top:g}, the sparsest end of "
+                             "a range")
         return {name: min(max(sparsity, t.low), t.high) for name, t in self.targets.items()}
 
     def largest(self) -> Spec:

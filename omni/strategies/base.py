@@ -135,7 +135,7 @@ def _dataclass(kind: Type[Strategy]) -> Type[Strategy]:
 
 
 def _load(path: Path, name: str):
-    spec = importlib.util.spec_from_file_location(f"omni_strategy {path.resolve()}", path)  # two files may have one stem
+    spec = importlib.util.spec_from_file_location(f"omni_strategy {path.resolve()}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look for what annotations name
     try:

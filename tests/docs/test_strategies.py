@@ -73,7 +73,8 @@ def overrides():
 def test_the_command_and_the_file_are_one_configuration(coin, tmp_path):
     (tmp_path / "own.yaml").write_text(re.search(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)[1])
     by_line, by_file = load_config(MINI, overrides()), load_config(tmp_path / "own.yaml")
-    assert dataclasses.asdict(by_line.omni.strategy) == dataclasses.asdict(by_file.omni.strategy) == {"refresh_every": 50, "heads": 0.7}
+    for config in (by_line, by_file):
+        assert dataclasses.asdict(config.omni.strategy) == {"refresh_every": 50, "heads": 0.7}
     assert by_line.omni.strategy.name == by_file.omni.strategy.name == "mine/coin.py:Coin"
     assert by_line.omni.bins == by_file.omni.bins == [0.9]
     (tmp_path / "again.yaml").write_text(by_line.to_yaml())

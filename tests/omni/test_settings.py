@@ -39,8 +39,10 @@ def test_defaults_are_each_builts_own():
 
 
 @pytest.mark.parametrize("name, value, built", [
-    ("rate", "1e-2", 0.01), ("rate", 1, 1.0), ("rate", "2", 2.0), ("steps", "20", 20), ("steps", 20, 20), ("masks", False, False),
-    ("device", "cuda", "cuda"), ("bins", [0, 1], [0.0, 1.0]), ("bins", [], []), ("sizes", {0: 1, 0.9: 2}, {0.0: 1.0, 0.9: 2.0}),
+    ("rate", "1e-2", 0.01), ("rate", 1, 1.0), ("rate", "2", 2.0), ("steps", "20", 20), ("steps", 20, 20),
+    ("masks", False, False),
+    ("device", "cuda", "cuda"), ("bins", [0, 1], [0.0, 1.0]), ("bins", [], []),
+    ("sizes", {0: 1, 0.9: 2}, {0.0: 1.0, 0.9: 2.0}),
     ("workers", -3, -3), ("dropout", 0, 0.0), ("dropout", 1, 1.0), ("prune_to", 0, 0.0),
 ])
 def test_values_as_people_write_them(name, value, built):
@@ -57,15 +59,22 @@ def test_the_last_value_counts_and_a_dictionary_is_not_merged():
 @pytest.mark.parametrize("name, value, says", [
     ("depth", 3, "file.yaml: no setting train.depth; there are rate, steps, prune_to"),
     ("rate", "fast", "file.yaml: train.rate wants float, not 'fast'"), ("steps", 1.5, "train.steps wants int, not 1.5"),
-    ("steps", "a", "train.steps wants int"), ("steps", None, "train.steps wants int, not None"), ("masks", 1, "train.masks wants bool, not 1"),
-    ("masks", "yes", "wants bool"), ("bins", 0.5, "train.bins wants list of float, not 0.5"), ("bins", ["a"], "list of float"),
-    ("sizes", [0.5], "train.sizes wants dict"), ("sizes", {"a": 1}, "train.sizes wants dict"), ("device", ["cpu"], "wants str"),
+    ("steps", "a", "train.steps wants int"), ("steps", None, "train.steps wants int, not None"),
+    ("masks", 1, "train.masks wants bool, not 1"),
+    ("masks", "yes", "wants bool"), ("bins", 0.5, "train.bins wants list of float, not 0.5"),
+    ("bins", ["a"], "list of float"),
+    ("sizes", [0.5], "train.sizes wants dict"), ("sizes", {"a": 1}, "train.sizes wants dict"),
+    ("device", ["cpu"], "wants str"),
     ("rate", 0, "train.rate 0.0: want more than 0"), ("rate", float("nan"), "train.rate nan: want more than 0"),
-    ("steps", 0, "train.steps 0: want at least 1"), ("prune_to", 1.0, "train.prune_to 1.0: want at least 0 and less than 1"),
+    ("rate", float("inf"), "train.rate inf"),
+    ("steps", 0, "train.steps 0: want at least 1"),
+    ("prune_to", 1.0, "train.prune_to 1.0: want at least 0 and less than 1"),
     ("dropout", 1.1, "train.dropout 1.1: want from 0 to 1"), ("workers", 5, "train.workers 5: want at most 4"),
-    ("device", "tpu", "train.device tpu: want one of cpu, cuda"), ("bins", [0.5, 2.0], r"train.bins \[0.5, 2.0\]: want from 0 to 1"),
+    ("device", "tpu", "train.device tpu: want one of cpu, cuda"),
+    ("bins", [0.5, 2.0], r"train.bins \[0.5, 2.0\]: want from 0 to 1"),
     ("steps", 13, "train.steps 13: want another number"),
-    ("rate", "${b}", "train.rate wants float"), ("device", "${b}", "train.device wants str"), ("bins", ["${b}"], "list of float"),
+    ("rate", "${b}", "train.rate wants float"), ("device", "${b}", "train.device wants str"),
+    ("bins", ["${b}"], "list of float"),
     ("sizes", {0.5: "${b}"}, "train.sizes wants dict"),
 ])
 def test_what_is_wrong_is_one_line_that_names_it(name, value, says):
@@ -89,7 +98,8 @@ def test_ranges_in_words():
 
 
 @pytest.mark.parametrize("text, name, value", [
-    ("train.steps=3", "train.steps", 3), ("a=1e-2", "a", 0.01), ("a=", "a", None), ("a=b=c", "a", "b=c"), ("a=[0.5, 0.9]", "a", [0.5, 0.9]),
+    ("train.steps=3", "train.steps", 3), ("a=1e-2", "a", 0.01), ("a=", "a", None), ("a=b=c", "a", "b=c"),
+    ("a=[0.5, 0.9]", "a", [0.5, 0.9]),
     ("a={0: 1, 0.9: 2}", "a", {0: 1, 0.9: 2}), ("a=true", "a", True), ('a="true"', "a", "true"),
 ])
 def test_an_override(text, name, value):
@@ -97,7 +107,8 @@ def test_an_override(text, name, value):
 
 
 @pytest.mark.parametrize("text, says", [
-    ("steps", "--set steps: want name=value"), ("=3", "--set =3: want name=value"), ("a=[1", r"--set a=\[1: the value is not YAML"),
+    ("steps", "--set steps: want name=value"), ("=3", "--set =3: want name=value"),
+    ("a=[1", r"--set a=\[1: the value is not YAML"),
     ("a={", "the value is not YAML"), ("a=b: c: d", "not YAML"),
 ])
 def test_an_override_that_is_none(text, says):

@@ -35,7 +35,8 @@ def host(tmp_path, monkeypatch):
             return net
 
         monkeypatch.setattr(bake, "subnet", subnet)
-        sweep.sweep(tmp_path / "epoch-1.pt", None, list(sparsities), tmp_path / "decode.py", tmp_path / "out", ["test-clean"], [])
+        script, out = tmp_path / "decode.py", tmp_path / "out"
+        sweep.sweep(tmp_path / "epoch-1.pt", None, list(sparsities), script, out, ["test-clean"], [])
         return {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "out").rglob("*")) if path.is_file()}
 
     return run

@@ -106,6 +106,12 @@ def test_two_files_of_one_name_are_two_strategies(tmp_path):
         (tmp_path / folder / "coin.py").write_text(text)
     one, other = (omni.strategy_class(f"{tmp_path}/{folder}/coin.py:Coin") for folder in "ab")
     assert build(one, []).extra == {0.9: 1.0} and build(other, []).extra == {0.5: 1.0}
+    for folder in "ab":
+        path = tmp_path / folder / "coin.py"
+        path.write_text(path.read_text().replace("class Coin", '@omni.strategy("tests-coin")\nclass Coin'))
+    omni.strategy_class(f"{tmp_path}/a/coin.py:Coin")
+    with pytest.raises(ValueError, match="b/coin.py: .*tests-coin.* .*a/coin.py.Coin has this name already"):
+        omni.strategy_class(f"{tmp_path}/b/coin.py:Coin")
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +128,8 @@ def test_five_ship():
 
 @pytest.mark.parametrize("name, says", [
     ("none", "'none': want one of dense, gradual, largest_first, sandwich, smallest_first, or path/to/file.py:Class"),
-    ("no.py:Coin", "no.py: no such file"), ("bad.py:Coin", "bad.py: SyntaxError"), ("breaks.py:Coin", "ZeroDivisionError"),
+    ("no.py:Coin", "no.py: no such file"), ("bad.py:Coin", "bad.py: SyntaxError"),
+    ("breaks.py:Coin", "ZeroDivisionError"),
     ("empty.py:Coin", "has no class Coin that is an omni.Strategy"), ("empty.py:Other", "has no class Other"),
     ("empty.py", "want one of"), ("bare.py:Coin", "bare.py: Coin: .*heads"),
 ])
@@ -143,8 +150,10 @@ def test_a_name_that_is_none(tmp_path, monkeypatch, name, says):
     (lambda: LargestFirst(grow_until=1.1), "grow_until 1.1: want from 0 to 1"),
     (lambda: SmallestFirst(dense_until=0.6), "dense_until 0.6: want less than grow_until, 0.6"),
     (lambda: SmallestFirst(hold_from=-0.1), "hold_from -0.1: want from 0 to 1"),
-    (lambda: SmallestFirst(sizes={1.0: 0.5}), "sparsities from 0 to below 1"), (lambda: SmallestFirst(sizes={}), "want"),
-    (lambda: LargestFirst(sizes={0.5: -1.0}), "sizes .*: want"), (lambda: LargestFirst(sizes={0.5: 0}), "a share above 0"),
+    (lambda: SmallestFirst(sizes={1.0: 0.5}), "sparsities from 0 to below 1"),
+    (lambda: SmallestFirst(sizes={}), "want"),
+    (lambda: LargestFirst(sizes={0.5: -1.0}), "sizes .*: want"),
+    (lambda: LargestFirst(sizes={0.5: 0}), "a share above 0"),
     (lambda: Dense(refresh_every=0), "refresh_every 0: want at least 1"),
 ])
 def test_settings_out_of_their_range(make_it, says):

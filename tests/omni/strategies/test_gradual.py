@@ -7,7 +7,8 @@ from omni.strategies import Gradual
 
 
 @pytest.mark.parametrize("progress, sparsity", [
-    (0.0, 0.0), (0.19, 0.0), (0.2, 0.0), (0.3, 0.8 * 37 / 64), (0.4, 0.8 * 7 / 8), (0.5, 0.8 * 63 / 64), (0.6, 0.8), (1.0, 0.8),
+    (0.0, 0.0), (0.19, 0.0), (0.2, 0.0), (0.3, 0.8 * 37 / 64), (0.4, 0.8 * 7 / 8), (0.5, 0.8 * 63 / 64), (0.6, 0.8),
+    (1.0, 0.8),
 ])
 def test_it_follows_the_cubic_law(net, trained, progress, sparsity):
     """1 - (1 - x)^3 at x = 0, 1/4, 1/2, 3/4, 1 of the way from 0.2 to 0.6."""

@@ -48,8 +48,8 @@ def test_another_strategy_over_a_file_drops_the_settings_of_the_former():
 
 
 @pytest.mark.parametrize("given, says", [
-    (line(hold_from=0.5, strategy="dense"), "--set omni.hold_from=0.5: no setting omni.hold_from with omni.strategy dense; there are "
-                                            "strategy, refresh_every, bins"),
+    (line(hold_from=0.5, strategy="dense"), "--set omni.hold_from=0.5: no setting omni.hold_from with "
+                                            "omni.strategy dense; there are strategy, refresh_every, bins"),
     (line(strategy="dense", hold_from=0.5), "no setting omni.hold_from with omni.strategy dense"),
     ([*file(strategy="dense"), *line(hold_from=0.5)], "no setting omni.hold_from with omni.strategy dense"),
     (file(strategy="dense", hold_from=0.5), "file.yaml: no setting omni.hold_from"),
@@ -58,7 +58,8 @@ def test_another_strategy_over_a_file_drops_the_settings_of_the_former():
     (line(strategy="none"), "--set omni.strategy=none: omni.strategy 'none': want one of dense, "),
     (line(strategy=3), "--set omni.strategy=3: omni.strategy wants str, not 3"),
     (line(strategy="no.py:Coin"), "omni.strategy 'no.py:Coin': no.py: no such file"),
-    (line(dense_until=2), "omni.dense_until 2.0: want from 0 to 1"), (line(dense_until=0.7), "omni.dense_until 0.7: want less"),
+    (line(dense_until=2), "omni.dense_until 2.0: want from 0 to 1"),
+    (line(dense_until=0.7), "omni.dense_until 0.7: want less"),
     (line(strategy="gradual", prune_to="x"), "--set omni.prune_to=x: omni.prune_to wants float, not 'x'"),
 ])
 def test_what_makes_no_sense_is_one_line(given, says):
@@ -73,6 +74,6 @@ def test_a_file_of_ones_own_with_its_settings(tmp_path):
     shipped = file(strategy="smallest_first", hold_from=0.9, refresh_every=20)
     strategy, _ = chosen([*shipped, *line(strategy=name, heads=0.25)], [], "omni.")
     assert (strategy.name, strategy.heads, strategy.refresh_every) == (name, 0.25, 20)
-    for wrong, says in ((line(heads=2), "omni.heads 2.0: want from 0 to 1"), (line(tails=1), "there are strategy, refresh_every, heads")):
+    for wrong, says in ((line(heads=2), "omni.heads 2.0: want from 0 to 1"), (line(tails=1), "are strategy, refresh_every, heads")):
         with pytest.raises(ValueError, match=says):
             chosen([*shipped, *line(strategy=name), *wrong], [], "omni.")
