@@ -13,12 +13,14 @@ def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supe
     """The supernet of a configuration.
 
     Raises:
-        UserError: the configuration's patterns, ranges or bins do not fit the model.
+        UserError: the configuration's patterns, ranges, bins or sizes do not fit the model.
     """
     try:
         targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
         private, bins = ([], []) if config.strategy.of_one_size else (config.private, config.bins)  # one size: no values for several
-        return omni.Supernet(model, targets, seed=seed, private=private, bins=bins, dropout=config.dropout)
+        net = omni.Supernet(model, targets, seed=seed, private=private, bins=bins, dropout=config.dropout)
+        config.strategy.watched(net)  # refuses a size that no weight can have, such as a prune_to beyond the ranges
+        return net
     except (ValueError, TypeError) as error:
         raise UserError(f"section omni of the configuration: {error}") from None
 
