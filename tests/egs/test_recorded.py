@@ -88,3 +88,9 @@ def test_another_strategy_is_another_training():
 
 def test_a_record_is_json():
     assert json.loads(json.dumps(mini())) == mini()
+
+
+def test_a_strategy_is_not_held_to_the_settings_of_another():
+    """A default of the strategy that ships may change: dense trainings had nothing of it."""
+    assert not {"omni.sizes", "omni.prune_to", "omni.private"} & mini("omni.strategy=dense")["defaults"].keys()
+    assert {"omni.sizes", "omni.private"} <= mini()["defaults"].keys() and "omni.prune_to" not in mini()["defaults"]

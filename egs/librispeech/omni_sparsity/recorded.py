@@ -14,7 +14,6 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List
 
-import omni
 from omni.errors import UserError
 
 from .config import Config
@@ -29,10 +28,9 @@ def record(config: Config) -> Record:
 
 
 def defaults(config: Config) -> Flat:
-    """Of all that shapes a training, with whatever strategy; those of a strategy of the user's own are in it too."""
-    strategies = [*map(omni.strategy_class, omni.strategy_names()), type(config.omni.strategy)]
-    own = {name: value for kind in strategies for name, value in dataclasses.asdict(kind()).items()}
-    return {**flat({"omni": own}), **flat(Config().shaping())}
+    """Of what shapes a training of `config`: the settings of its strategy, and of no other."""
+    whole = {**flat(Config().shaping()), **flat({"omni": dataclasses.asdict(type(config.omni.strategy)())})}
+    return {name: whole[name] for name in flat(config.shaping())}
 
 
 def changes(values: Flat, defaults: Flat) -> Record:
