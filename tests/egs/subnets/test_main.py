@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import omni
 from egs.librispeech.omni_sparsity.model.supernet import make_supernet
@@ -62,6 +63,8 @@ def test_a_spec_may_be_brought_from_elsewhere(supernet, tmp_path):
 
 
 def test_what_was_made_of_other_checkpoints_is_made_anew_with_a_word(supernet, capsys):
+    first = supernet.path / "epoch-1.pt"
+    torch.save({**torch.load(first), "scheduler": {"progress": 0.7}}, first)  # as if the sizes had settled by then
     _spec(supernet, supernet.path / "own.json")
     before = supernet.stage4(0.0, 0.5, specs=[supernet.path / "own.json"])
     supernet.drift(1, seed=5, size=0.1)
@@ -111,6 +114,7 @@ def test_an_index_of_before_sub_networks_had_names_counts(supernet):
      "joiner.output_linear.weight: not a weight that this supernet prunes"),
     ("x", lambda text, net: text.replace(omni.fingerprint(net.model), "0" * 16), "with other parameters"),
     ("sparsity-0.7", lambda text, net: text, "rename the file"),
+    ("sparsity-0.95", lambda text, net: text.replace("0.75", "0.9"), "the nearest is 0.9"),
     ("sparsity-much", lambda text, net: text, "rename the file"),
     ("a b", lambda text, net: text, "'a b' is no name for a sub-network"),
 ])

@@ -71,11 +71,15 @@ class Cutter:
         """The spec that goes by a name such as sparsity-0.7."""
         try:
             sparsity = float(name.partition("-")[2])
-            if name == uniform_name(sparsity):
-                return self.net.uniform(sparsity)
+            named = name == uniform_name(sparsity)
         except ValueError:
-            pass
-        raise UserError(f"{where}: {name} names no sparsity from 0 to below 1: rename the file")
+            named = False
+        if not named:
+            raise UserError(f"{where}: {name} names no sparsity from 0 to below 1: rename the file")
+        try:
+            return self.net.uniform(sparsity)
+        except ValueError as error:
+            raise UserError(f"{where}: {name}: {error}") from None
 
     def cut(self, name: str, spec: omni.Spec, form: str = "pt") -> Subnet:
         """Writes subnets/<name>.json and the file that would ship; what is said of it is measured on that file."""
