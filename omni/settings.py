@@ -86,7 +86,7 @@ def build(kind: Type, given: Iterable[Given], prefix: str = "") -> Any:
         prefix: of the names in a message, such as "train.".
 
     Raises:
-        ValueError: an unknown name, a value of another type, out of its range or refused by `kind`; one line that names it.
+        ValueError: an unknown name, a value of another type, out of its range missing, or refused by `kind`; one line.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -102,6 +102,8 @@ def build(kind: Type, given: Iterable[Given], prefix: str = "") -> Any:
             OmegaConf.to_container(node[name], resolve=True) if OmegaConf.is_config(node[name]) else node[name]
         except (OmegaConfBaseException, TypeError, ValueError):
             raise ValueError(f"{where}: {prefix}{name} wants {_called(hints[name])}, not {value!r}") from None
+    if missing := sorted(OmegaConf.missing_keys(node)):
+        raise ValueError(f"{prefix}{missing[0]} is missing")
     try:
         built = OmegaConf.to_object(node)
     except ValueError as error:  # of its __post_init__

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
-import yaml
-
 from omni.errors import UserError
+from omni.settings import Given, build, names, read_yaml
 from egs.librispeech.omni_sparsity.subnets.subnet import is_uniform, uniform_name
 
 RECIPE = Path("egs/librispeech/omni_sparsity")
@@ -75,10 +73,9 @@ def load_condition(path: Path) -> Condition:
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
         raise UserError(f"{path}: no such condition; there are {there}")
     try:
-        found = Condition(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, TypeError) as error:
-        names = ", ".join(f.name for f in dataclasses.fields(Condition))
-        raise UserError(f"{path}: not a condition ({str(error).splitlines()[0]}); want {names}") from None
+        found = build(Condition, [Given(str(name), value, str(path)) for name, value in read_yaml(path).items()])
+    except ValueError as error:
+        raise UserError(f"{path}: not a condition ({error}); want {', '.join(names(Condition))}") from None
     if set(found.systems) != set(SYSTEMS):
         raise UserError(f"{path}: systems {', '.join(found.systems) or 'none'}: want {', '.join(SYSTEMS)}")
     return found
