@@ -154,7 +154,7 @@ def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     (["--num-nodes", "2", "--node-rank", "2"], "--node-rank 2: want 0 to 1"),
     (["--num-nodes", "2", "--node-rank", "1"], "--stage 3 --stop-stage 3"),
     (["--master", "here"], "--master here: want HOST:PORT"),
-    (["--loss", "fast"], "loss.backend 'fast': want one of auto, k2, native"),
+    (["--loss", "fast"], "loss.backend fast: want one of auto, k2, native"),
     (["--max-duration", "-3"], "data.max_duration"),
     (["--stage", "1"], "stage 0"),
     (["--stage", "4"], "stage 3"),

@@ -7,15 +7,16 @@ import inspect
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, ClassVar, Dict, List, Tuple, Type
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Tuple, Type
 
 from ..schedule import gradual_sparsity
 from ..settings import check, setting, share
-from ..spec import Spec
-from ..structures import Blocks
-from ..supernet import Supernet
 
-Subnets = List[Tuple[str, Spec]]  # (kind, spec): kind is one of KINDS
+if TYPE_CHECKING:  # settings are read by programs that should not wait for torch
+    from ..spec import Spec
+    from ..supernet import Supernet
+
+Subnets = List[Tuple[str, Dict[str, float]]]  # (kind, spec): kind is one of KINDS
 KINDS = ("max", "min", "random", "pruned")  # the largest, the smallest, one between, the one size that trains alone
 
 _REGISTRY: Dict[str, Type[Strategy]] = {}
@@ -61,6 +62,8 @@ class Strategy:
             before: progress at the step before.
         """
         if step % self.refresh_every == 0 and progress < 1.0:
+            from ..structures import Blocks
+
             smallest = self.smallest(net, progress)  # N:M has no ranking within another
             net.refresh(exact=True, within={name: sparsity for name, sparsity in smallest.items()
                                             if isinstance(net.targets[name].structure, Blocks)})

@@ -1,5 +1,7 @@
 """The configuration: file < command line, and one clear line for what it does not know."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,10 @@ def test_a_file_may_begin_with_another(tmp_path):
     (tmp_path / "b.yaml").write_text("from: a.yaml\n")
     with pytest.raises(UserError, match="b.yaml: from: a.yaml: it comes from this file itself"):
         load_config(tmp_path / "a.yaml")
+
+
+def test_settings_are_read_without_torch():
+    """Every stage asks for them first."""
+    code = ("import sys\nfrom egs.librispeech.omni_sparsity.config import load_config\n"
+            f"load_config({str(CONF / 'mini.yaml')!r}, ['omni.strategy=gradual'])\nassert 'torch' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=CONF.parents[3])
