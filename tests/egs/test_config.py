@@ -116,17 +116,6 @@ def test_every_setting_is_listed_once_with_what_it_is(capsys):
         assert {f"{section}.{name}" for name in values} <= {name for name, _, _ in rows}
 
 
-def test_a_file_may_begin_with_another(tmp_path):
-    long, mini = load_config(CONF / "mini-long.yaml"), load_config(CONF / "mini.yaml")
-    assert long.train.num_epochs > mini.train.num_epochs and long.model == mini.model and long.data == mini.data
-    (tmp_path / "a.yaml").write_text("from: b.yaml\ntrain: {num_epochs: 3}\n")
-    with pytest.raises(UserError, match="b.yaml: no such file"):
-        load_config(tmp_path / "a.yaml")
-    (tmp_path / "b.yaml").write_text("from: a.yaml\n")
-    with pytest.raises(UserError, match="b.yaml: from: a.yaml: it comes from this file itself"):
-        load_config(tmp_path / "a.yaml")
-
-
 def test_settings_are_read_without_torch():
     """Every stage asks for them first."""
     code = ("import sys\nfrom egs.librispeech.omni_sparsity.config import load_config\n"
