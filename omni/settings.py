@@ -71,7 +71,7 @@ def check(values: Any, prefix: str = "") -> None:
         value = getattr(values, field.name)
         for item in value if isinstance(value, (list, tuple)) else [value]:
             if field.metadata and not _within(item, field.metadata):
-                raise ValueError(f"{prefix}{field.name} {value}: want {range_of(field)}")
+                raise ValueError(f"{prefix}{field.name} {value}: want {range_of(field) or 'a finite number'}")
 
 
 def names(kind: Any) -> List[str]:

@@ -15,26 +15,24 @@ if [ "${1:-}" = --stack ]; then
 fi
 [ $# -gt 0 ] || set -- tests
 export PYTHONPATH=$PWD OMP_NUM_THREADS=1
+declare -A pythons
 for stack in $stacks; do
-  tools/setup_env.sh --stack "$stack" >/dev/null
+  pythons[$stack]=$(tools/setup_env.sh --stack "$stack")
 done
-# Side by side, a core each; what the last one says stands here as it comes, the other's when it is done.
-logs=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || :; rm -rf "$logs"' EXIT
+# Side by side, a core each: what the last one says stands here as it comes, the other's when it is done.
+first=${stacks% *} last=${stacks##* } other=
+log=$(mktemp)
+trap '[ -z "$other" ] || kill "$other" 2>/dev/null || :; rm -f "$log"' EXIT
+if [ "$first" != "$last" ]; then
+  "${pythons[$first]}" -m pytest -p no:cacheprovider "$@" >"$log" 2>&1 &
+  other=$!
+fi
 failed=
-for stack in $stacks; do
-  python=$(tools/setup_env.sh --stack "$stack")
-  if [ "$stack" = "${stacks##* }" ]; then
-    echo "== stack $stack: pytest $*"
-    "$python" -m pytest -p no:cacheprovider "$@" || failed=$stack
-  else
-    "$python" -m pytest -p no:cacheprovider "$@" >"$logs/$stack" 2>&1 &
-  fi
-done
-for stack in $stacks; do
-  [ "$stack" != "${stacks##* }" ] || continue
-  wait $! || failed="$stack $failed"
-  echo "== stack $stack: pytest $*"
-  cat "$logs/$stack"
-done
+echo "== stack $last: pytest $*"
+"${pythons[$last]}" -m pytest -p no:cacheprovider "$@" || failed=$last
+if [ -n "$other" ]; then
+  wait "$other" || failed="$first $failed"
+  echo "== stack $first: pytest $*"
+  cat "$log"
+fi
 [ -z "$failed" ] || { echo "failed: $failed" >&2; exit 1; }

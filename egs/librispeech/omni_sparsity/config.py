@@ -109,7 +109,7 @@ class Omni:
 @dataclass
 class Decode:
     avg: int = setting(1, "epochs whose weights are averaged", unit="epochs", low=1)
-    blank_penalty: float = setting(0.0, "taken off blank's logit in the search", above=float("-inf"))
+    blank_penalty: float = setting(0.0, "taken off blank's logit in the search")
     device: str = setting("cpu", "real-time factors are of it", choices=("cpu", "cuda"))
 
 

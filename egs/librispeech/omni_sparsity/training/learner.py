@@ -27,8 +27,6 @@ class Learner:
     processes; a forward pass of a teacher counts for a third.
     """
 
-    CLIP_NORM = 5.0
-
     def __init__(self, config: Config, processes: Processes) -> None:
         self.config, self.processes = config, processes
         self.backend = loss_backend(config.loss.backend)[1]

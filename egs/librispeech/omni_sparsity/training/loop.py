@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .learner import Learner
     from .trainer import Trainer
 
-LOG_EVERY = 50  # steps
+LOG_EVERY, CLIP_NORM = 50, 5.0  # steps; of the gradient
 FORWARD = 1 / 3  # of a forward-backward pass: a backward takes twice as many operations as its forward
 
 
@@ -140,7 +140,7 @@ def losses_of(learner: Learner, batch: Batch, teacher: Optional[Lattice] = None,
 def update(learner: Learner, learns: Dict[str, Tensor]) -> float:
     """Clips the gradients and moves what learnt; -> the norm before. A step whose gradient is not finite is left out."""
     held = [p for p in learner.parameters if p.grad is not None]
-    norm = nn.utils.clip_grad_norm_(held, learner.CLIP_NORM).item()
+    norm = nn.utils.clip_grad_norm_(held, CLIP_NORM).item()
     if math.isfinite(norm):
         learner.optimizer.step({learner.net.targets[name].weight: mask for name, mask in learns.items()})
     else:
