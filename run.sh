@@ -35,7 +35,7 @@ recipe_module=egs.librispeech.omni_sparsity
 export PYTHONPATH=$PWD  # nothing else: a k2 or lhotse of another project must not come first
 # Threads that wait for each other spin, by default for so long that one other busy process makes a training of as many
 # threads as cores many times slower.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-4000}
 # torch 1.13's matrix products take a slow path on AMD, which this variable turns off; on Intel it would turn AVX-512 off.
 if grep -q AuthenticAMD /proc/cpuinfo 2>/dev/null && grep -qw avx2 /proc/cpuinfo; then
   export MKL_DEBUG_CPU_TYPE=${MKL_DEBUG_CPU_TYPE:-5}

@@ -69,5 +69,5 @@ fi
 [ "$plan" = 0 ] || echo "--plan measures training steps on this machine, so the environment comes first" >&2
 
 python=$(tools/setup_env.sh --stack "$stack")
-export PYTHONPATH=$PWD GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-2000}
+export PYTHONPATH=$PWD GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-4000}
 exec "$python" -m egs.librispeech.omni_sparsity.experiments ${given[@]+"${given[@]}"}

@@ -121,3 +121,14 @@ def test_settings_are_read_without_torch():
     code = ("import sys\nfrom egs.librispeech.omni_sparsity.config import load_config\n"
             f"load_config({str(CONF / 'mini.yaml')!r}, ['omni.strategy=gradual'])\nassert 'torch' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CONF.parents[3])
+
+
+def test_a_file_may_begin_with_another(tmp_path):
+    long, mini = load_config(CONF / "mini-long.yaml"), load_config(CONF / "mini.yaml")
+    assert long.train.num_epochs > mini.train.num_epochs and long.model == mini.model and long.data == mini.data
+    (tmp_path / "a.yaml").write_text("from: b.yaml\ntrain: {num_epochs: 3}\n")
+    with pytest.raises(UserError, match="b.yaml: no such file"):
+        load_config(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("from: a.yaml\n")
+    with pytest.raises(UserError, match="b.yaml: from: a.yaml: it comes from this file itself"):
+        load_config(tmp_path / "a.yaml")

@@ -155,7 +155,8 @@ def load_config(path: str | Path, overrides: List[str] = ()) -> Config:
     """Reads a configuration.
 
     Args:
-        path: YAML with the sections and names of `Config`; what is absent keeps its default.
+        path: YAML with the sections and names of `Config`; what is absent keeps its default, or, where the file says
+            `from: OTHER.yaml`, what OTHER.yaml beside it says.
         overrides: "section.name=value" strings, the value as YAML.
 
     Raises:
@@ -179,8 +180,14 @@ def _config(given: List[Tuple[str, Given]]) -> Config:
     return config
 
 
-def _of_file(path: str | Path) -> Iterator[Tuple[str, Given]]:
-    for section, values in read_yaml(path).items():
+def _of_file(path: str | Path, above: Tuple[Path, ...] = ()) -> Iterator[Tuple[str, Given]]:
+    whole = read_yaml(path)
+    if "from" in whole:
+        base, above = Path(path).parent / str(whole.pop("from")), (*above, Path(path).resolve())
+        if base.resolve() in above:
+            raise ValueError(f"{path}: from: {base.name}: it comes from this file itself")
+        yield from _of_file(base, above)
+    for section, values in whole.items():
         if section not in names(Config):
             raise ValueError(f"{path}: no section {section!r}; there are {', '.join(names(Config))}")
         if not isinstance(values, dict):
