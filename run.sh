@@ -36,7 +36,8 @@ export PYTHONPATH=$PWD  # nothing else: a k2 or lhotse of another project must n
 # Threads that wait for each other spin, by default for so long that one other busy process makes a training of as many
 # threads as cores many times slower.
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-4000}
-# torch 1.13's matrix products take a slow path on AMD, which this variable turns off; on Intel it would turn AVX-512 off.
+# torch 1.13's matrix products take a slow path on AMD, which this variable turns off; on Intel it would turn AVX-512
+# off.
 if grep -q AuthenticAMD /proc/cpuinfo 2>/dev/null && grep -qw avx2 /proc/cpuinfo; then
   export MKL_DEBUG_CPU_TYPE=${MKL_DEBUG_CPU_TYPE:-5}
 fi
@@ -127,7 +128,8 @@ whole --world-size "$world_size"; whole --num-nodes "$num_nodes"; whole --node-r
 [ "$world_size" -ge 1 ] || fail "--world-size $world_size: want at least 1"
 [ "$num_nodes" -ge 1 ] || fail "--num-nodes $num_nodes: want at least 1"
 [ "$node_rank" -lt "$num_nodes" ] || fail "--node-rank $node_rank: want 0 to $((num_nodes - 1))"
-[ "$node_rank" = 0 ] || [ "$stage$stop_stage" = 33 ] || fail "--node-rank $node_rank: other machines take part in stage 3 alone: --stage 3 --stop-stage 3"
+[ "$node_rank" = 0 ] || [ "$stage$stop_stage" = 33 ] ||
+  fail "--node-rank $node_rank: other machines take part in stage 3 alone: --stage 3 --stop-stage 3"
 [[ $master =~ ^[^:]+:[0-9]+$ ]] || fail "--master $master: want HOST:PORT of machine 0"
 for flag in skip_bad full_libri; do
   [[ ${!flag} =~ ^[01]$ ]] || fail "--${flag/_/-} ${!flag}: want 0 or 1"
@@ -138,7 +140,8 @@ case $corpus in
   *.py) [ -f "$corpus" ] || fail "--corpus $corpus: no such file" ;;
   *)
     [ -f "local/corpora/$corpus.py" ] ||
-      fail "--corpus $corpus: want $(cd local/corpora && printf '%s, ' [!_]*.py | sed 's/[.]py//g')or a Python file (docs/corpora.md)"
+      fail "--corpus $corpus: want" \
+        "$(cd local/corpora && printf '%s, ' [!_]*.py | sed 's/[.]py//g')or a Python file (docs/corpora.md)"
     ;;
 esac
 corpus_name=$(basename "$corpus" .py)
@@ -151,7 +154,8 @@ for file in ${spec_files[@]+"${spec_files[@]}"}; do
   [ -f "$file" ] || fail "--specs $file: no such file"
 done
 methods=$(cd "$recipe/decoding/methods" && echo [a-z]*.py)
-[[ " $methods " = *" $decoding_method.py "* ]] || fail "--decoding-method $decoding_method: want one of ${methods//.py/}"
+[[ " $methods " = *" $decoding_method.py "* ]] ||
+  fail "--decoding-method $decoding_method: want one of ${methods//.py/}"
 [ -z "$loss" ] || set_args+=(--set "loss.backend=$loss")
 [ -z "$num_epochs" ] || { whole --num-epochs "$num_epochs"; set_args+=(--set "train.num_epochs=$num_epochs"); }
 [ -z "$max_duration" ] || set_args+=(--set "data.max_duration=$max_duration")
@@ -192,7 +196,8 @@ run() {
 # done_already FILE KEY: whether a data stage ended with the settings KEY. Data of other settings are never overwritten.
 done_already() {
   [ -f "$1" ] || return 1
-  [ "$(cat "$1")" = "$2" ] || fail "$data_dir was made with other settings ($(cat "$1"); now: $2): remove it or give another --data-dir"
+  [ "$(cat "$1")" = "$2" ] ||
+    fail "$data_dir was made with other settings ($(cat "$1"); now: $2): remove it or give another --data-dir"
 }
 
 # mark FILE KEY: that a data stage ended. Whole or absent, also when two runs end at the same instant.
@@ -244,18 +249,20 @@ if wanted 3; then
   log "stage 3: train"
   launch=("$python" -m)
   if [ "$num_nodes" -gt 1 ]; then
-    launch=("$python" -m torch.distributed.run --nnodes "$num_nodes" --node_rank "$node_rank" --nproc_per_node "$world_size"
-      --master_addr "${master%:*}" --master_port "${master##*:}" -m)
+    launch=("$python" -m torch.distributed.run --nnodes "$num_nodes" --node_rank "$node_rank"
+      --nproc_per_node "$world_size" --master_addr "${master%:*}" --master_port "${master##*:}" -m)
   elif [ "$world_size" -gt 1 ]; then
     launch=("$python" -m torch.distributed.run --standalone --nproc_per_node "$world_size" -m)
   fi
   # torchrun would give each process one thread
-  [ $((num_nodes * world_size)) = 1 ] || export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((nj > world_size ? nj / world_size : 1))}
+  [ $((num_nodes * world_size)) = 1 ] ||
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((nj > world_size ? nj / world_size : 1))}
   train=(run 3 "${launch[@]}" "$recipe_module.training" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir")
   if [ $((num_nodes * world_size)) = 1 ]; then
     "${train[@]}"
   else
-    "${train[@]}" || fail "a process of the training ended (why: above, and $exp_dir/log/train*.log); the same command goes on from the last checkpoint"
+    "${train[@]}" || fail "a process of the training ended (why: above, and $exp_dir/log/train*.log);" \
+      "the same command goes on from the last checkpoint"
   fi
 fi
 

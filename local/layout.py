@@ -72,7 +72,8 @@ def chapters(subset: Path) -> list[Path]:
 
 
 def read_chapter(subset: Path, folder: Path) -> Iterator[Utterance | Problem]:
-    """The utterances of `folder` in the order of their transcripts; what has only a text, only a sound, or two texts."""
+    """The utterances of `folder` in the order of their transcripts; what has only a text, only a sound, or two
+    texts."""
     said: dict[str, tuple[str, Path]] = {}
     twice: dict[str, Path] = {}
     for transcript in sorted(folder.glob("*.trans.txt")):

@@ -12,7 +12,8 @@ from .supernet import Supernet
 
 
 class Curriculum:
-    """What `strategy` says of the supernet `net`, see `omni.Strategy`. `progress` is the share of the training that is done.
+    """What `strategy` says of the supernet `net`, see `omni.Strategy`. `progress` is the share of the training that is
+    done.
 
         curriculum = omni.Curriculum(net, omni.strategy_class("smallest_first")())
         for step in range(steps):
@@ -26,11 +27,13 @@ class Curriculum:
         self.net, self.strategy = net, strategy
 
     def prepare(self, step: int, before: float, progress: float) -> None:
-        """What changes before a step: blocks are ranked anew where it is time. `before`: progress at the step before."""
+        """What changes before a step: blocks are ranked anew where it is time. `before`: progress at the step
+        before."""
         self.strategy.prepare(self.net, step, before, progress)
 
     def subnets(self, step: int, progress: float) -> Subnets:
-        """(kind, spec) of every sub-network that trains at this step; the largest, if it is one of them, comes first."""
+        """(kind, spec) of every sub-network that trains at this step; the largest, if it is one of them, comes
+        first."""
         return self.strategy.subnets(self.net, step, progress)
 
     def held(self, spec: Spec, progress: float) -> Spec | None:

@@ -45,8 +45,8 @@ def _locked(path: Path, wait: bool) -> IO[str]:
             file.seek(0)
             who = file.read().strip()
             file.close()
-            raise UserError(f"{path.parent}: another process ({who or 'just begun'}) works there: wait for its end, or give "
-                            "another folder") from None
+            raise UserError(f"{path.parent}: another process ({who or 'just begun'}) works there: wait for its end, or "
+                            "give another folder") from None
         print(f"another process works in {path.parent}: waiting for it", file=sys.stderr, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
     return file

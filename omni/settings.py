@@ -1,4 +1,5 @@
-"""Settings: dataclass fields that know their unit and range, and their values from YAML and command lines, by OmegaConf.
+"""Settings: dataclass fields that know their unit and range, and their values from YAML and command lines, by
+OmegaConf.
 
     @dataclass
     class Train:
@@ -54,7 +55,8 @@ def range_of(field: dataclasses.Field) -> str:
         return "one of " + ", ".join(m["choices"])
     if m.get("low") is not None and m.get("high") is not None:
         return f"from {m['low']:g} to {m['high']:g}"
-    ends = [("at least", m.get("low")), ("at most", m.get("high")), ("more than", m.get("above")), ("less than", m.get("below"))]
+    ends = [("at least", m.get("low")), ("at most", m.get("high")), ("more than", m.get("above")),
+            ("less than", m.get("below"))]
     return " and ".join(f"{words} {end:g}" for words, end in ends if end is not None)
 
 
@@ -98,7 +100,7 @@ def build(kind: Type, given: Iterable[Given], prefix: str = "") -> Any:
         try:
             if hints[name] is bool and not isinstance(value, bool):
                 raise TypeError
-            OmegaConf.update(node, name, _with_float_keys(value, hints[name]), merge=False)
+            OmegaConf.update(node, name, _as(hints[name], value), merge=False)
             OmegaConf.to_container(node[name], resolve=True) if OmegaConf.is_config(node[name]) else node[name]
         except (OmegaConfBaseException, TypeError, ValueError):
             raise ValueError(f"{where}: {prefix}{name} wants {_called(hints[name])}, not {value!r}") from None
@@ -155,8 +157,10 @@ def parse_override(text: str, form: str = "name=value") -> Given:
         raise ValueError(f"--set {text}: the value is not YAML") from None
 
 
-def _with_float_keys(value: Any, hint: Any) -> Any:
-    """YAML reads the key of {0: 0.6} as a whole number."""
+def _as(hint: Any, value: Any) -> Any:
+    """What YAML reads as the other kind of number is what it means: 1e5 as a count, the key of {0: 0.6} as a share."""
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, dict) and typing.get_args(hint)[:1] == (float,):
         return {float(key) if isinstance(key, int) else key: item for key, item in value.items()}
     return value
@@ -171,6 +175,7 @@ def _within(value: Any, m: Mapping[str, Any]) -> bool:
     if m["choices"]:
         return value in m["choices"]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return (math.isfinite(value) and (m["low"] is None or value >= m["low"]) and (m["high"] is None or value <= m["high"])
+        return (math.isfinite(value)
+                and (m["low"] is None or value >= m["low"]) and (m["high"] is None or value <= m["high"])
                 and (m["above"] is None or value > m["above"]) and (m["below"] is None or value < m["below"]))
     return True

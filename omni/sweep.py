@@ -59,7 +59,8 @@ def row_of(checkpoint: Mapping[str, Any], net: omni.Supernet, sparsity: float, n
     torch.save(omni.pack(net), buffer)
     return {
         "name": name, "system": "omni", "origin": "uniform", "sparsity": sparsity,
-        "measured_sparsity": round(report.sparsity, 6), "spec": f"subnets/{name}.json", "file": f"{name}/epoch-{EPOCH}.pt",
+        "measured_sparsity": round(report.sparsity, 6), "spec": f"subnets/{name}.json",
+        "file": f"{name}/epoch-{EPOCH}.pt",
         "bytes": buffer.tell(), "params_total": report.total.size, "params_nonzero": report.total.nonzero,
         "train_passes": checkpoint["batch_idx_train"], "train_seconds": round(checkpoint[bake.KEY]["seconds"], 1),
     }
@@ -109,8 +110,8 @@ def decode(script: Path, folder: Path, arguments: List[str]) -> None:
 
 
 def gather(folder: Path, out: Path, sparsity: float, name: str, sets: List[str]) -> int:
-    """Copies recogs, errs and wer-summary of each set to OUT/<method>/, with the sub-network's name in theirs; -> how many
-    sets were found."""
+    """Copies recogs, errs and wer-summary of each set to OUT/<method>/, with the sub-network's name in theirs; -> how
+    many sets were found."""
     count = 0
     for test_set in sets:
         for recogs in sorted(folder.rglob(f"recogs-{test_set}[-_]*.txt")):
@@ -125,8 +126,8 @@ def gather(folder: Path, out: Path, sparsity: float, name: str, sets: List[str])
                     if not target.is_file() or not filecmp.cmp(source, target, shallow=False):
                         shutil.copyfile(source, target)
             _keep(out / method / f"decode-{test_set}-{suffix}.json", {
-                "name": name, "sparsity": sparsity, "test_set": test_set, "method": method, "suffix": suffix, "rtf": None,
-                "loss_backend": "the recipe's",
+                "name": name, "sparsity": sparsity, "test_set": test_set, "method": method, "suffix": suffix,
+                "rtf": None, "loss_backend": "the recipe's",
             })
     return count
 

@@ -227,7 +227,8 @@ def test_nothing_is_left_in_the_home_folder(tmp_path):
     hook.mkdir()
     (hook / "python").write_text(f"#!/bin/sh\n{sys.executable} -c '{code}'\nexec {sys.executable} \"$@\"\n")
     (hook / "python").chmod(0o755)
-    command = [str(ROOT / "run.sh"), "--python", str(hook / "python"), *map(str, here), "--stage", "2", "--stop-stage", "2"]
+    command = [str(ROOT / "run.sh"), "--python", str(hook / "python"), *map(str, here), "--stage", "2",
+               "--stop-stage", "2"]
     environment = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CACHE_HOME")}
     subprocess.run(command, env={**environment, "HOME": str(home)}, capture_output=True)
     assert not [p for p in home.rglob("*")]

@@ -82,7 +82,8 @@ def compare(supernet: dict, dense: dict) -> Iterator[Tuple[str, bool]]:
     """(what should hold, whether it does) of {(sparsity, set): WER in percent} of both systems."""
     for test_set in ("test-clean", "test-other"):
         whole, cut = dense[0.0, test_set], dense[0.7, test_set]
-        yield f"the dense model has learnt: {whole} on {test_set}, want below {LEARNT}, else more --epochs", whole < LEARNT
+        yield (f"the dense model has learnt: {whole} on {test_set}, want below {LEARNT}, else more --epochs",
+               whole < LEARNT)
         yield (f"at 0.7 on {test_set} the supernet is better than the dense model cut once: "
                f"{supernet[0.7, test_set]} against {cut}"), supernet[0.7, test_set] < cut
 
@@ -92,8 +93,8 @@ def main() -> None:
     if what == "coverage":
         share = coverage(model_of(recipe, []), recipe)
         good = share >= LEAST
-        print(f"{'ok  ' if good else 'FAIL'}  {recipe}: {100 * share:.1f}% of the encoder's parameters can be pruned, at its "
-              "default sizes")
+        print(f"{'ok  ' if good else 'FAIL'}  {recipe}: {100 * share:.1f}% of the encoder's parameters can be pruned, "
+              "at its default sizes")
     else:
         out, epochs, vocab, *sizes = rest
         good = trained(recipe, Path(out), epochs, int(vocab), sizes)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # omni.icefall, omni.bake and omni.sweep on real icefall recipes, at toy size, in the k2 stack.
-#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs N] [--coverage] [--python PATH]
-# ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment goes
-# into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed, and beside it a dense model for as
-# long; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage: only count what
-# the settings that ship prune of each recipe's encoder, of all six recipes; minutes. --python: of the k2 stack; no environment
-# is made then.
+#   tools/check_icefall.sh ICEFALL_DIR [--recipes "zipformer ..."] [--work exp/icefall] [--epochs N] [--coverage]
+#     [--python PATH]
+# ICEFALL_DIR: a checkout of k2-fsa/icefall; nothing is written into it. What it needs beyond this project's environment
+# goes into WORK. For each recipe: a supernet is trained by the launcher, stopped and resumed, and beside it a dense
+# model for as long; averages of both are baked at three sparsities and decoded by the recipe's own scripts. --coverage:
+# only count what the settings that ship prune of each recipe's encoder, of all six recipes; minutes. --python: of the
+# k2 stack; no environment is made then.
 set -eou pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -50,7 +51,8 @@ cd "$root"
 site=$work/site
 if [ ! -f "$site/.done" ]; then
   "$python" -m pip install -q --no-deps --target "$site" pypinyin==0.50.0 dill==0.3.9 \
-    onnx==1.16.2 onnxruntime==1.18.1 sympy==1.12 mpmath==1.3.0 flatbuffers==24.3.25 >"$work/pip.log" 2>&1 || fail "pip: $(tail -n 1 "$work/pip.log")"
+    onnx==1.16.2 onnxruntime==1.18.1 sympy==1.12 mpmath==1.3.0 flatbuffers==24.3.25 >"$work/pip.log" 2>&1 ||
+    fail "pip: $(tail -n 1 "$work/pip.log")"
   touch "$site/.done"
 fi
 export PYTHONPATH=$root:$icefall:$site OMP_NUM_THREADS=1
@@ -64,7 +66,8 @@ if [ -n "$coverage" ]; then
   missed=0
   for settings in "$root"/omni/icefall/conf/*.yaml; do
     recipe=$(basename "$settings" .yaml)
-    "$python" "$root/tools/check_icefall.py" coverage "$recipe" 2>"$work/coverage.log" || { missed=1; tail -n 1 "$work/coverage.log"; }
+    "$python" "$root/tools/check_icefall.py" coverage "$recipe" 2>"$work/coverage.log" ||
+      { missed=1; tail -n 1 "$work/coverage.log"; }
   done
   exit "$missed"
 fi
@@ -75,28 +78,32 @@ vocab=66 # the most that so few words allow: most are one token
 if [ ! -f "$work/tones/.done" ]; then
   "$python" tools/tones.py "$work/tones" && touch "$work/tones/.done"
 fi
-./run.sh --python "$python" --corpus librispeech --config egs/librispeech/omni_sparsity/conf/codes.yaml --set "model.vocab_size=$vocab" \
-  --stage 0 --stop-stage 2 --data-dir "$data" --download-dir "$work/tones" --exp-dir "$work/prepare" >"$work/prepare.log" 2>&1 ||
+./run.sh --python "$python" --corpus librispeech --config egs/librispeech/omni_sparsity/conf/codes.yaml \
+  --set "model.vocab_size=$vocab" --stage 0 --stop-stage 2 --data-dir "$data" --download-dir "$work/tones" \
+  --exp-dir "$work/prepare" >"$work/prepare.log" 2>&1 ||
   fail "no corpus: $(tail -n 1 "$work/prepare.log"); all of it: $work/prepare.log"
 lang=$data/lang_bpe_$vocab
 
 # ---- toy sizes -------------------------------------------------------------------------------------------------
 common=(--bpe-model "$lang/bpe.model" --manifest-dir "$data/fbank" --max-duration 15 --num-workers 1)
 batches=780 # of an epoch, about
-# The three sizes that are baked, 0.7 above all, after a dense share that is long enough to have learnt the words: pruned before
-# that, a toy model does not catch up. They have grown back before epoch 2 of 3 ends, where the average begins.
-supernet=(--set dense_until=0.55 --set grow_until=0.65 --set "sizes={0.0: 0.2, 0.5: 0.2, 0.7: 0.6}" --set "validate=[0.7]")
-training=(--full-libri 0 --enable-musan 0 --enable-spec-aug 0 --num-buckets 5 --average-period 20 --save-every-n 100000 --tensorboard 0)
+# The three sizes that are baked, 0.7 above all, after a dense share that is long enough to have learnt the words:
+# pruned before that, a toy model does not catch up. They have grown back before epoch 2 of 3 ends, where the average
+# begins.
+supernet=(--set dense_until=0.55 --set grow_until=0.65 --set "sizes={0.0: 0.2, 0.5: 0.2, 0.7: 0.6}"
+  --set "validate=[0.7]")
+training=(--full-libri 0 --enable-musan 0 --enable-spec-aug 0 --num-buckets 5 --average-period 20
+  --save-every-n 100000 --tensorboard 0)
 sizes_of() {
   case $1 in
     zipformer)
       echo --num-encoder-layers 1,1,1,1,1,1 --feedforward-dim 192,192,192,192,192,192 --encoder-dim 96,96,96,96,96,96 \
-        --encoder-unmasked-dim 64,64,64,64,64,64 --num-heads 4,4,4,4,4,4 --query-head-dim 16 --cnn-module-kernel 15,15,15,15,15,15 \
-        --decoder-dim 96 --joiner-dim 96 --causal 1 --use-ctc 1 ;;
+        --encoder-unmasked-dim 64,64,64,64,64,64 --num-heads 4,4,4,4,4,4 --query-head-dim 16 \
+        --cnn-module-kernel 15,15,15,15,15,15 --decoder-dim 96 --joiner-dim 96 --causal 1 --use-ctc 1 ;;
     pruned_transducer_stateless7_streaming)
-      echo --num-encoder-layers 1,1,1,1,1 --feedforward-dims 192,192,192,192,192 --nhead 4,4,4,4,4 --encoder-dims 96,96,96,96,96 \
-        --attention-dims 64,64,64,64,64 --encoder-unmasked-dims 64,64,64,64,64 --cnn-module-kernels 15,15,15,15,15 \
-        --decoder-dim 96 --joiner-dim 96 ;;
+      echo --num-encoder-layers 1,1,1,1,1 --feedforward-dims 192,192,192,192,192 --nhead 4,4,4,4,4 \
+        --encoder-dims 96,96,96,96,96 --attention-dims 64,64,64,64,64 --encoder-unmasked-dims 64,64,64,64,64 \
+        --cnn-module-kernels 15,15,15,15,15 --decoder-dim 96 --joiner-dim 96 ;;
     pruned_stateless_emformer_rnnt2)
       echo --num-encoder-layers 4 --attention-dim 96 --nhead 4 --dim-feedforward 192 --left-context-length 64 ;;
   esac
@@ -126,12 +133,13 @@ train_of() {  # NAME EPOCHS MORE...
   while [ -f "$exp/epoch-$start.pt" ]; do start=$((start + 1)); done
   [ "$start" -le "$last" ] || return 0
   logged "train-${exp##*/}" "$python" -m omni.icefall "$recipe/train.py" --omni-config "$recipe" \
-    --set "steps=$((epochs * batches))" "${supernet[@]}" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" "${learning[@]}" \
-    --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start"
+    --set "steps=$((epochs * batches))" "${supernet[@]}" "$@" -- "${common[@]}" "${training[@]}" "${sizes[@]}" \
+    "${learning[@]}" --exp-dir "$exp" --num-epochs "$last" --start-epoch "$start"
 }
 sweep_of() {  # SYSTEM SCRIPT OUT
-  logged decode "$python" -m omni.sweep --checkpoint "$out/$1/epoch-$epochs.pt" --since "$out/$1/epoch-$((epochs - 1)).pt" \
-    --sparsities "$sparsities" --decode "$recipe/$2" --out "$out/$3" -- "${common[@]}" "${sizes[@]}" "${decoding[@]}"
+  logged decode "$python" -m omni.sweep --checkpoint "$out/$1/epoch-$epochs.pt" \
+    --since "$out/$1/epoch-$((epochs - 1)).pt" --sparsities "$sparsities" --decode "$recipe/$2" --out "$out/$3" \
+    -- "${common[@]}" "${sizes[@]}" "${decoding[@]}"
 }
 cd "$icefall/egs/librispeech/ASR"
 missed=0

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the project's environment: a Python (found or fetched), the pinned packages of a stack, kaldifeat from source, and a
-# check by importing. Needs no root, leaves nothing outside the environment's folder but pip's cache, may be killed at any
-# moment and called again; called when all is there it returns at once. Prints the path of the environment's Python; what
-# happens meanwhile goes to standard error.
+# Makes the project's environment: a Python (found or fetched), the pinned packages of a stack, kaldifeat from source,
+# and a check by importing. Needs no root, leaves nothing outside the environment's folder but pip's cache, may be
+# killed at any moment and called again; called when all is there it returns at once. Prints the path of the
+# environment's Python; what happens meanwhile goes to standard error.
 set -u -o pipefail
 
 usage() {
@@ -66,7 +66,7 @@ case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 py=$venv/bin/python
 [ "$stack" = k2 ] || [ -z "$why" ] || note "stack $stack: $why"
 
-# ---- is it whole already? ----------------------------------------------------------------------------------------------
+# ---- is it whole already? --------------------------------------------------------------------------------------
 # .omni_ok     written last: the key of what was installed, and what became of kaldifeat
 # .omni_state  who made the environment (ours | adopted), and `installing` or the key of the packages that are whole
 # The key changes with the requirements, so that changed ones are installed by the next call.
@@ -116,9 +116,9 @@ if [ $dry_run = 1 ]; then
 fi
 is_whole && finish
 
-# ---- one set-up at a time ----------------------------------------------------------------------------------------------
-# The lock is on the project's folder itself, so no file is left behind; it ends with the last process that holds it, so a
-# pip that outlives a killed set-up is waited for.
+# ---- one set-up at a time --------------------------------------------------------------------------------------
+# The lock is on the project's folder itself, so no file is left behind; it ends with the last process that holds it, so
+# a pip that outlives a killed set-up is waited for.
 exec 9<"$root"
 if command -v flock >/dev/null && ! flock -n 9; then
   note "another set-up of this project is running; waiting for it"
@@ -134,7 +134,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'echo >&2; echo "stopped; the same command goes on from here" >&2; exit 130' INT TERM
 
-# ---- 1: the empty environment ------------------------------------------------------------------------------------------
+# ---- 1: the empty environment ----------------------------------------------------------------------------------
 total=$SECONDS
 owner=adopted packages=
 [ -f "$venv/.omni_state" ] && read -r owner packages <"$venv/.omni_state"
@@ -155,7 +155,8 @@ else
   free=$(df -Pk "$venv" | awk 'NR == 2 { print int($4 / 1024 / 1024) }')
   [ "${free:-99}" -ge $needs_gb ] || {
     rmdir "$venv"
-    die "$venv: making the environment takes $needs_gb GB of disk, $free GB are free there: free some, or --venv DIR on another disk"
+    die "$venv: making the environment takes $needs_gb GB of disk, $free GB are free there: free some," \
+      "or --venv DIR on another disk"
   }
   log=$venv/setup.log
   owner=ours packages=installing
@@ -171,7 +172,8 @@ else
       ways="pyenv install $version, uv python install $version, conda create -n py${version/./} python=$version,"
       ways+=" apt install python$version-venv"
       [ "$stack" = modern ] || ways+="; $why_310"
-      die "no $python_name found$refused, and none could be fetched ($why): install one ($ways) or give its path by --python"
+      die "no $python_name found$refused, and none could be fetched ($why):" \
+        "install one ($ways) or give its path by --python"
     }
   fi
   "$python" -m venv "$venv" >>"$log" 2>&1 || die "$python -m venv failed ($(first_error)); log: $log"
@@ -190,7 +192,7 @@ install_packages() {
   pip_install -r "$root/$requirements"
 }
 
-# ---- 2: packages -------------------------------------------------------------------------------------------------------
+# ---- 2: packages -----------------------------------------------------------------------------------------------
 if [ "$packages" != "$key" ]; then
   [ "$owner" = adopted ] || put "$venv/.omni_state" "ours installing"
   step 2 "packages of $requirements (one or two minutes)"
@@ -210,7 +212,7 @@ if [ "$packages" != "$key" ]; then
   done_step
 fi
 
-# ---- 3: kaldifeat ------------------------------------------------------------------------------------------------------
+# ---- 3: kaldifeat ----------------------------------------------------------------------------------------------
 fallback="lhotse's own fbank will be used"
 again="tools/setup_env.sh --stack $stack --kaldifeat"
 case $venv in "$root/.venv" | "$root/.venv-modern") ;; *) again+=" --venv $venv" ;; esac
@@ -236,7 +238,7 @@ else
   fi
 fi
 
-# ---- 4: does it all import? --------------------------------------------------------------------------------------------
+# ---- 4: does it all import? ------------------------------------------------------------------------------------
 step 4 "check: import everything, a transducer loss, a kaldifeat fbank"
 (cd "$root" && "$py" -m tools.preflight --this-python --import-all) >"$venv/.build/check" 2>&1
 code=$?

@@ -1,10 +1,10 @@
-"""A corpus of tones in LibriSpeech's layout, far easier than speech, so that trainings of other projects' recipes can be
-checked on two cores.
+"""A corpus of tones in LibriSpeech's layout, far easier than speech, so that trainings of other projects' recipes can
+be checked on two cores.
 
 Usage: python tools/tones.py FOLDER [--utterances 1500]
 
-A word is four chords out of six; many words share chords and differ in their order, so that there is something for an encoder
-to put together. Speakers differ in pitch and tempo, the -other sets have more noise.
+A word is four chords out of six; many words share chords and differ in their order, so that there is something for an
+encoder to put together. Speakers differ in pitch and tempo, the -other sets have more noise.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ WORDS = (
     "ZULU", "ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE",
 )
 CHORDS = tuple((300 + 90 * n, 1100 + 260 * ((3 * n) % 8), 3300 + 350 * ((5 * n) % 8)) for n in range(6))  # Hz
-NOISE = {"train-clean-100": (0.0, 0.04), "dev-clean": (0.01, 0.01), "dev-other": (0.03, 0.03), "test-clean": (0.01, 0.01),
-         "test-other": (0.03, 0.03)}  # from and to, beside tones of 0.1
+NOISE = {"train-clean-100": (0.0, 0.04), "dev-clean": (0.01, 0.01), "dev-other": (0.03, 0.03),
+         "test-clean": (0.01, 0.01), "test-other": (0.03, 0.03)}  # from and to, beside tones of 0.1
 
 
 def codes() -> Dict[str, Tuple[int, ...]]:
@@ -35,7 +35,8 @@ def codes() -> Dict[str, Tuple[int, ...]]:
     return dict(zip(WORDS, random.Random(0).sample(every, len(WORDS))))
 
 
-def utterance(words: List[Tuple[int, ...]], pitch: float, tempo: float, noise: float, draw: random.Random) -> np.ndarray:
+def utterance(words: List[Tuple[int, ...]], pitch: float, tempo: float, noise: float,
+              draw: random.Random) -> np.ndarray:
     """Samples of these words, given by their chords: float32, (seconds * RATE,)."""
     parts = [np.zeros(int(0.15 * RATE))]
     for word in words:

@@ -27,9 +27,9 @@ class Design:
     version: int
 
 
-# `codes` is to compare trainings with. Any word may follow any other, so that its errors are those of hearing: which words
-# a model guesses from their neighbours, in combinations that it never saw, differs from one training to the next by more
-# than trainings differ. One or two commands of each voice: few enough for a whole training to take minutes.
+# `codes` is to compare trainings with. Any word may follow any other, so that its errors are those of hearing: which
+# words a model guesses from their neighbours, in combinations that it never saw, differs from one training to the next
+# by more than trainings differ. One or two commands of each voice: few enough for a whole training to take minutes.
 DESIGNS = {design.name: design for design in (
     Design("mini", tuple(name for name in TEMPLATES if name != "codes"), 28800, 1270, 0.2, 1),
     Design("codes", ("codes",), 700, 2400, 0.0, 3),

@@ -1,7 +1,7 @@
 """python -m omni.icefall TRAIN.py --omni-config CONFIG [--set name=value] -- <the recipe's own arguments>
 
-Trains an icefall recipe as a supernet, with not one line of it changed: its train.py runs as it is, with its own arguments,
-checkpoints, averaging and processes, and each batch trains one sub-network.
+Trains an icefall recipe as a supernet, with not one line of it changed: its train.py runs as it is, with its own
+arguments, checkpoints, averaging and processes, and each batch trains one sub-network.
 
     cd egs/librispeech/ASR
     python -m omni.icefall zipformer/train.py --omni-config zipformer --set steps=100000 -- \\

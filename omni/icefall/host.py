@@ -1,8 +1,9 @@
 """A host recipe's train.py with a supernet around its steps, and not one line of it changed.
 
-The functions of an icefall train.py find each other as globals of the module: what stands under a name is what is called.
-So the supernet's part is put under the names of those functions that make the model, load a checkpoint, compute the loss
-and validate. Backward comes after compute_loss has returned: autograd is told to leave the sub-network when it is through.
+The functions of an icefall train.py find each other as globals of the module: what stands under a name is what is
+called. So the supernet's part is put under the names of those functions that make the model, load a checkpoint, compute
+the loss and validate. Backward comes after compute_loss has returned: autograd is told to leave the sub-network when it
+is through.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Host:
             lacks = [a for a in arguments if callable(function) and a not in inspect.signature(function).parameters]
             if not callable(function) or lacks:
                 what = f"{name}() has no argument {lacks[0]}" if lacks else f"has no function {name}()"
-                raise ValueError(f"{path}: {what}, which omni.icefall needs; docs/plug-in.md has the three lines that do "
-                                 "without")
+                raise ValueError(f"{path}: {what}, which omni.icefall needs; docs/plug-in.md has the three lines that "
+                                 "do without")
         self._wrap(maker, self._make_model)
         self._wrap("load_checkpoint_if_available", self._load_checkpoint)
         self._wrap("compute_loss", self._compute_loss)

@@ -66,8 +66,8 @@ class Plugin:
             ValueError: nothing of the training is left then.
         """
         if number >= self.settings.steps:
-            raise ValueError(f"steps {self.settings.steps}: the checkpoint is of batch {number}; want how many batches the "
-                             "training will have had at its end")
+            raise ValueError(f"steps {self.settings.steps}: the checkpoint is of batch {number}; want how many batches "
+                             "the training will have had at its end")
         self._begin = number
 
     def state_dict(self) -> Dict[str, Any]:

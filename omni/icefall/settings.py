@@ -20,7 +20,8 @@ class Beside:
 
     targets: Dict[str, Any] = setting({}, "{pattern of parameter names: {low, high, structure}}, see omni.Range")
     steps: int = setting(0, "of the whole training: the host's batch_idx_train at its end. Shares are of these; of "
-                         "what is left of them where the training goes on from a checkpoint without omni", unit="batches")
+                         "what is left of them where the training goes on from a checkpoint without omni",
+                         unit="batches")
     seed: int = setting(42, "of which sub-network a batch trains")
     dropout: str = setting("none", "how dropout follows the sub-network (omni.dropout)",
                            choices=("none", "linear", "sqrt", "dense"))

@@ -1,5 +1,5 @@
-"""Which sub-networks train when: one strategy a file. To add one: a file here with a class under `@strategy("name")`; or,
-outside, a file of your own, named `path/to/file.py:Class`."""
+"""Which sub-networks train when: one strategy a file. To add one: a file here with a class under `@strategy("name")`;
+or, outside, a file of your own, named `path/to/file.py:Class`."""
 
 from .base import Strategy, strategy, strategy_class, strategy_names
 from .dense import Dense

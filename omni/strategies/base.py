@@ -26,16 +26,17 @@ _LARGE = 10**6  # parts of a training in which `gradual_sparsity` counts
 @dataclass
 class Strategy:
     """Which sub-networks of a supernet train at which step: pure functions of (seed, step, progress), so that a resumed
-    training sees what the stopped one would have seen, and processes agree. `progress` is the share of the training that
-    is done, 0 to 1. A strategy of your own needs `subnets` alone:
+    training sees what the stopped one would have seen, and processes agree. `progress` is the share of the training
+    that is done, 0 to 1. A strategy of your own needs `subnets` alone:
 
         @omni.strategy("coin")
         class Coin(omni.Strategy):
             def subnets(self, net, step, progress):
                 return [net.pick(step, {0.0: 0.5, 0.9: 0.5})]
 
-    Fields are its settings. `of_one_size`: it trains one size alone, so that no parameters are kept for several; `system`:
-    what results call its sub-networks; `one_pass`: one sub-network a step, as a host's training loop wants it.
+    Fields are its settings. `of_one_size`: it trains one size alone, so that no parameters are kept for several;
+    `system`: what results call its sub-networks; `one_pass`: one sub-network a step, as a host's training loop wants
+    it.
 
     Raises:
         ValueError: a setting out of its range.
@@ -52,11 +53,13 @@ class Strategy:
         check(self)
 
     def subnets(self, net: Supernet, step: int, progress: float) -> Subnets:
-        """(kind, spec) of every sub-network that trains at this step; the largest, if it is one of them, comes first."""
+        """(kind, spec) of every sub-network that trains at this step; the largest, if it is one of them, comes
+        first."""
         raise NotImplementedError(f"{type(self).__name__}.subnets")
 
     def prepare(self, net: Supernet, step: int, before: float, progress: float) -> None:
-        """What changes before a step: blocks are ranked anew where it is time, among those that the smallest size has kept.
+        """What changes before a step: blocks are ranked anew where it is time, among those that the smallest size has
+        kept.
 
         Args:
             before: progress at the step before.

@@ -7,8 +7,8 @@ from .base import Strategy, Subnets, strategy
 
 @strategy("dense")
 class Dense(Strategy):
-    """The largest sub-network alone, from beginning to end. No block is ranked: what is cut out of a dense model without
-    training ("oneshot") is ranked by its last weights."""
+    """The largest sub-network alone, from beginning to end. No block is ranked: what is cut out of a dense model
+    without training ("oneshot") is ranked by its last weights."""
 
     system = "dense"
     of_one_size = True

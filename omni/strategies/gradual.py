@@ -8,8 +8,9 @@ from .base import Shrinking, Subnets, strategy
 
 @strategy("gradual")
 class Gradual(Shrinking):
-    """Gradual magnitude pruning (Zhu & Gupta 2017): dense until `dense_until`, then sparser, fast at first, until it has
-    the sparsity `prune_to` at `grow_until`; trained at that size for the rest. What has been dropped stays dropped."""
+    """Gradual magnitude pruning (Zhu & Gupta 2017): dense until `dense_until`, then sparser, fast at first, until it
+    has the sparsity `prune_to` at `grow_until`; trained at that size for the rest. What has been dropped stays
+    dropped."""
 
     system = "pruned"
     of_one_size = True

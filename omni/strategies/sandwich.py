@@ -11,8 +11,8 @@ _SPREAD = 0.1  # how far a weight's sparsity may lie from that of the random sub
 
 @strategy("sandwich")
 class Sandwich(Shrinking):
-    """Dense until `dense_until`; then every step trains the largest, the smallest and one random sub-network (Yu & Huang
-    2019, section 3.1), three times the passes of one model. The smallest grows sparser until `grow_until`."""
+    """Dense until `dense_until`; then every step trains the largest, the smallest and one random sub-network (Yu &
+    Huang 2019, section 3.1), three times the passes of one model. The smallest grows sparser until `grow_until`."""
 
     one_pass = False
 

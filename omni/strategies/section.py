@@ -13,8 +13,8 @@ SHIPPED = "smallest_first"
 def chosen(given: Iterable[Given], beside: Iterable[str], prefix: str = "") -> Tuple[Strategy, List[Given]]:
     """The strategy of a section, and what was given of the settings `beside` it.
 
-    Where one place names another strategy than the place before it, as `--set strategy=dense` does over a file, what was
-    given before for a strategy that is known, and says nothing to this one, is passed over.
+    Where one place names another strategy than the place before it, as `--set strategy=dense` does over a file, what
+    was given before for a strategy that is known, and says nothing to this one, is passed over.
 
     Raises:
         ValueError: an unknown strategy or setting, or a value that makes no sense; one line that names it.
@@ -39,7 +39,8 @@ def chosen(given: Iterable[Given], beside: Iterable[str], prefix: str = "") -> T
             own.append(one)
         elif not (number < place and _place(one.where) != _place(where) and one.name in known):
             there = ", ".join(["strategy", *names(kind), *sorted(beside)])
-            raise ValueError(f"{one.where}: no setting {prefix}{one.name} with {prefix}strategy {name}; there are {there}")
+            raise ValueError(f"{one.where}: no setting {prefix}{one.name} with {prefix}strategy {name}; there are "
+                             f"{there}")
     return build(kind, own, prefix), rest
 
 

@@ -48,7 +48,8 @@ def test_a_table_of_results_is_the_committed_one(heading, name):
     text = next(text for title, text in sections() if title.startswith(heading))
     rows = {(row["system"], row["name"], row["test_set"]): row for row in TABLES[name]["rows"]
             if row["system"] == row["strategy"]}
-    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if re.match(r"\| 0", line)]
+    told = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in text.splitlines() if re.match(r"\| 0", line)]
     assert [float(cells[0]) for cells in told] == [0.0, 0.5, 0.7, 0.8, 0.9]
     for cells in told:
         for place, test_set in ((2, "test-other"), (6, "test-clean")):

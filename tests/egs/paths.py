@@ -7,7 +7,8 @@ import torch
 
 
 def by_hand(px, py):
-    """(log-sum, px occupation, py occupation, (S + 1, T) visits of nodes) of one utterance, over every order of its moves."""
+    """(log-sum, px occupation, py occupation, (S + 1, T) visits of nodes) of one utterance, over every order of its
+    moves."""
     symbols, frames = len(px), py.shape[1]
     regular = px.shape[1] == frames + 1
     total, visits = 0.0, torch.zeros_like(py)

@@ -59,7 +59,8 @@ def test_committed_trainings_survive_settings_that_come_and_go_with_their_defaul
     gone, come = {**base, "train.was": 3}, {n: v for n, v in base.items() if n != "train.weight_decay"}
     assert used(defaults=gone) == 12  # they had a setting that is none any more, at its default
     assert used(defaults={n: v for n, v in base.items() if n != "train.init_from"}) == 12  # and lacked one that came
-    assert used(defaults=come) == 12 and used(defaults={**base, "train.optimizer": "adam"}) == 0  # a default that changed
+    assert (used(defaults=come) == 12
+            and used(defaults={**base, "train.optimizer": "adam"}) == 0)  # a default that changed
     others = {name: {**of, "settings": {**of["settings"], "train.was": 4}} for name, of in whole["trainings"].items()}
     assert used(defaults=gone, trainings=others) == 0
 
@@ -72,7 +73,8 @@ def test_differences_name_the_setting_and_both_values():
     del there["defaults"]["omni.targets"]
     assert differences(there, mini()) == ["omni.old was 1, is no setting any more"]
     assert differences(there, mini("omni.targets={'encoder.*ff.*weight': {high: 0.5}}")) == [
-        "omni.old was 1, is no setting any more", "omni.targets was no setting, is {'encoder.*ff.*weight': {'high': 0.5}}"]
+        "omni.old was 1, is no setting any more",
+        "omni.targets was no setting, is {'encoder.*ff.*weight': {'high': 0.5}}"]
 
 
 @pytest.mark.parametrize("strategy, same", [("dense", True), ("gradual", True), ("smallest_first", False)])

@@ -58,7 +58,8 @@ def test_the_form_is_that_of_the_models_normaliser_and_stays(text):
 
 @pytest.mark.parametrize("text, kind", [
     ("\u200b \u2028", "empty transcript"), ("CAF\ufffd", "transcript that is not UTF-8"),
-    ("A\0B", "transcript with a reserved symbol"), ("GO <blk>", "transcript with a reserved symbol"), ("＜sos/eos＞", "transcript with a reserved symbol"),
+    ("A\0B", "transcript with a reserved symbol"), ("GO <blk>", "transcript with a reserved symbol"),
+    ("＜sos/eos＞", "transcript with a reserved symbol"),
     ("A\u2585B", "transcript with a reserved symbol"), ("GO <unk> <UNK>", None), ("DON'T", None),
 ])
 def test_what_cannot_be_a_transcript(text, kind):

@@ -60,7 +60,8 @@ def test_a_whole_training_ends_with_every_size():
 
 @pytest.mark.parametrize("old, strategy", [
     ({}, SmallestFirst()), ({"dense_until": 0.1, "grow_with": 0.5}, SmallestFirst(dense_until=0.1, grow_with=0.5)),
-    ({"first": "largest", "sizes": {0.0: 1, 0.9: 1}}, LargestFirst(sizes={0.0: 1, 0.9: 1})), ({"sampling": "dense"}, Dense()),
+    ({"first": "largest", "sizes": {0.0: 1, 0.9: 1}}, LargestFirst(sizes={0.0: 1, 0.9: 1})),
+    ({"sampling": "dense"}, Dense()),
     ({"sampling": "gradual", "prune_to": 0.7}, Gradual(prune_to=0.7)),
     ({"sampling": "sandwich", "layerwise": True, "refresh_every": 7}, Sandwich(layerwise=True, refresh_every=7)),
 ])
@@ -72,7 +73,8 @@ def test_a_plan_is_a_strategy_by_its_old_name(old, strategy):
     ({"sampling": "some"}, "some"), ({"sampling": "split"}, "split"), ({"first": "both"}, "both_first"),
     ({"growth": "cubic"}, "no setting growth with strategy smallest_first"), ({"p_max": 0.3}, "p_max"),
     ({"first": "largest", "hold_from": 0.8}, "no setting hold_from with strategy largest_first"),
-    ({"refresh_every": 0}, "refresh_every 0"), ({"dense_until": 0.7}, "dense_until 0.7"), ({"sizes": {1.0: 1}}, "sizes"),
+    ({"refresh_every": 0}, "refresh_every 0"), ({"dense_until": 0.7}, "dense_until 0.7"),
+    ({"sizes": {1.0: 1}}, "sizes"),
 ])
 def test_a_plan_that_makes_no_sense_is_refused(wrong, says):
     with pytest.raises(ValueError, match=says):

@@ -43,7 +43,8 @@ def test_a_file_that_was_left_holds_nobody_up(tmp_path, capsys):
 
 
 def test_who_will_not_wait_is_refused_and_told_of_whom(tmp_path):
-    with hold(tmp_path), pytest.raises(UserError, match=rf"{tmp_path.name}: another process \({os.getpid()}\) works there"):
+    with hold(tmp_path), pytest.raises(UserError, match=rf"{tmp_path.name}: another process \({os.getpid()}\) "
+                                                        "works there"):
         with hold(tmp_path, wait=False):
             pass
     with hold(tmp_path, wait=False):

@@ -27,7 +27,8 @@ def test_private_values_begin_as_the_models_and_then_live_alone():
 
 
 def test_an_evaluation_before_the_first_training_changes_nothing():
-    """Else a validation on one process of several would tear them apart, and freeze values long before they are used."""
+    """Else a validation on one process of several would tear them apart, and freeze values long before they are
+    used."""
     model = build(Mlp)
     net = omni.Supernet(model, omni.Range(), private=[r"norm\..*"], bins=[0.9])
     with torch.no_grad():

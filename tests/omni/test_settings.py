@@ -40,6 +40,7 @@ def test_defaults_are_each_builts_own():
 
 @pytest.mark.parametrize("name, value, built", [
     ("rate", "1e-2", 0.01), ("rate", 1, 1.0), ("rate", "2", 2.0), ("steps", "20", 20), ("steps", 20, 20),
+    ("steps", 1e5, 100000),
     ("masks", False, False),
     ("device", "cuda", "cuda"), ("bins", [0, 1], [0.0, 1.0]), ("bins", [], []),
     ("sizes", {0: 1, 0.9: 2}, {0.0: 1.0, 0.9: 2.0}),
@@ -92,7 +93,8 @@ def test_check_is_of_any_dataclass_of_settings():
 def test_ranges_in_words():
     words = {one: range_of(Train.__dataclass_fields__[one]) for one in names(Train)}
     assert words == {
-        "rate": "more than 0", "steps": "at least 1", "prune_to": "at least 0 and less than 1", "dropout": "from 0 to 1",
+        "rate": "more than 0", "steps": "at least 1", "prune_to": "at least 0 and less than 1",
+        "dropout": "from 0 to 1",
         "workers": "at most 4", "masks": "", "device": "one of cpu, cuda", "bins": "from 0 to 1", "sizes": "",
     }
 

@@ -14,7 +14,8 @@ def test_it_writes_what_it_prints(tmp_path, monkeypatch, capsys):
     toy = (2, 3, 6, 7, 4, 2, "regular")
     monkeypatch.setattr(bench_loss, "SHAPES", {"mini": toy})
     monkeypatch.setattr(bench_loss, "peak_of", lambda *_: 1.5)  # a process of its own for each would take a minute
-    monkeypatch.setattr("sys.argv", ["bench_loss", "--repeats", "1", "--threads", "1", "--out", str(tmp_path / "x.json")])
+    monkeypatch.setattr("sys.argv", ["bench_loss", "--repeats", "1", "--threads", "1",
+                                     "--out", str(tmp_path / "x.json")])
     bench_loss.main()
     found = json.loads((tmp_path / "x.json").read_text())["shapes"]["mini"]
     ms = [sum(part["ms"][backend] for part in found["parts"].values()) for backend in ("k2", "native")]

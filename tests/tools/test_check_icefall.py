@@ -1,5 +1,5 @@
-"""tools/check_icefall.sh wants a checkout of icefall, which tests must not need: here what it says without one, and how it judges
-word error rates."""
+"""tools/check_icefall.sh wants a checkout of icefall, which tests must not need: here what it says without one, and how
+it judges word error rates."""
 
 import subprocess
 from pathlib import Path
@@ -26,7 +26,8 @@ def test_mistakes_end_in_one_line(tmp_path, arguments, word):
 
 def test_an_untrained_dense_model_and_a_worse_supernet_are_told():
     def judged(whole, cut, supernet):
-        dense = {(0.0, "test-clean"): 4.0, (0.7, "test-clean"): 9.0, (0.0, "test-other"): whole, (0.7, "test-other"): cut}
+        dense = {(0.0, "test-clean"): 4.0, (0.7, "test-clean"): 9.0,
+                 (0.0, "test-other"): whole, (0.7, "test-other"): cut}
         return [good for _, good in compare({(0.7, "test-clean"): 5.0, (0.7, "test-other"): supernet}, dense)]
 
     assert judged(whole=5.0, cut=9.0, supernet=6.0) == [True, True, True, True]

@@ -16,7 +16,8 @@ def test_stage_0_takes_it(tmp_path, monkeypatch):
         samples, rate = soundfile.read(path)
         assert rate == 16000 and 0.5 < len(samples) / rate < 5.5 and 0.05 < abs(samples).max() < 1.0
         assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "one")).read_bytes()
-    quiet = {name: soundfile.read(found[name][0])[0][:2000].std() for name in ("test-clean", "test-other")}  # before a word
+    quiet = {name: soundfile.read(found[name][0])[0][:2000].std()
+             for name in ("test-clean", "test-other")}  # before a word
     assert quiet["test-other"] > 2 * quiet["test-clean"] > 0.0
     assert len({tones.WORDS.index(word) for line in (tmp_path / "one").rglob("*.trans.txt")
                 for word in line.read_text().split() if word in tones.WORDS}) == len(tones.WORDS)

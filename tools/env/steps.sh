@@ -17,7 +17,8 @@ die() {
 
 note() { echo "note: $*" >&2; }
 
-# step NUMBER TEXT: says what begins; on a terminal, what the log says last and the seconds tick below until `done_step`.
+# step NUMBER TEXT: says what begins; on a terminal, what the log says last and the seconds tick below until
+# `done_step`.
 step() {
   echo "[setup $1/4] $2" >&2
   printf '\n==== %s\n' "$2" >>"$log"

@@ -1,5 +1,5 @@
-# Builds kaldifeat from PyPI's source package. Sourced by tools/setup_env.sh, whose $py, $venv, $root and `pip_install` it
-# uses.
+# Builds kaldifeat from PyPI's source package. Sourced by tools/setup_env.sh, whose $py, $venv, $root and `pip_install`
+# it uses.
 
 compiler() {
   local name

@@ -70,8 +70,8 @@ class Data:
     freq_mask: int = setting(27, "widest of them along frequency", unit="mel bands", low=0)
     spec_aug_prob: float = share(0.9, "how often an utterance gets them")
     max_seconds: float = setting(20.0, "longer training utterances are left out, and counted", unit="seconds", above=0)
-    first_max_seconds: float = setting(20.0, "in the first epoch: short ones teach the alignment sooner", unit="seconds",
-                                       above=0)
+    first_max_seconds: float = setting(20.0, "in the first epoch: short ones teach the alignment sooner",
+                                       unit="seconds", above=0)
 
 
 @dataclass
@@ -172,11 +172,12 @@ def _config(given: List[Tuple[str, Given]]) -> Config:
     of = {section: [one for there, one in given if there == section] for section in names(Config)}
     strategy, rest = chosen(of.pop("omni"), [name for name in names(Omni) if name != "strategy"], "omni.")
     config = Config(omni=build(Omni, rest, "omni."),
-                    **{section: build(type(getattr(Config(), section)), values, f"{section}.") for section, values in of.items()})
+                    **{section: build(type(getattr(Config(), section)), values, f"{section}.")
+                       for section, values in of.items()})
     config.omni.strategy = strategy
     if getattr(strategy, "hold_from", 1.0) < 1.0 and config.train.optimizer != "muon":
-        raise ValueError(f"omni.hold_from {strategy.hold_from}: want train.optimizer muon, for a weight without a gradient to "
-                         "stay; or 1, to hold nothing")
+        raise ValueError(f"omni.hold_from {strategy.hold_from}: want train.optimizer muon, for a weight without a "
+                         "gradient to stay; or 1, to hold nothing")
     return config
 
 
@@ -237,7 +238,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_table() -> Iterator[Tuple[str, Any, str]]:
-    """(section.name, default, what it is with its unit and range) of every setting, those of each strategy among them."""
+    """(section.name, default, what it is with its unit and range) of every setting, those of each strategy among
+    them."""
     kinds = [(section, type(value)) for section, value in vars(Config()).items()]
     kinds += [("omni", omni.strategy_class(name)) for name in omni.strategy_names()]
     seen = {"omni.strategy"}

@@ -2,9 +2,9 @@
 
     {"settings": {"train.base_lr": 0.002, ...}, "defaults": {"train.base_lr": 0.001, ...}}
 
-`settings` are those that differ from the defaults. Two trainings are alike where every setting has the same value in both;
-one that only one of them knows counts as alike while it has its default. So a setting that comes, or goes, with its default
-voids no evidence, and a default that changes does.
+`settings` are those that differ from the defaults. Two trainings are alike where every setting has the same value in
+both; one that only one of them knows counts as alike while it has its default. So a setting that comes, or goes, with
+its default voids no evidence, and a default that changes does.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ def defaults(config: Config) -> Flat:
 
 
 def changes(values: Flat, defaults: Flat) -> Record:
-    return {"settings": {name: value for name, value in values.items() if value != defaults[name]}, "defaults": defaults}
+    return {"settings": {name: value for name, value in values.items() if value != defaults[name]},
+            "defaults": defaults}
 
 
 def differences(recorded: Record, now: Record) -> List[str]:
-    """What a recorded training had otherwise than one of `now` would: a clause for each setting, [] if they are alike."""
+    """What a recorded training had otherwise than one of `now` would: a clause for each setting, [] if they are
+    alike."""
     there, here = ({**of["defaults"], **of["settings"]} for of in (recorded, now))
     found = []
     for name in sorted({*there, *here}):
@@ -71,7 +73,8 @@ def require_same(exp_dir: Path, config: Config) -> None:
 
 def flat(sections: Dict[str, Dict[str, Any]]) -> Flat:
     """{section: {name: value}} -> {"section.name": value}, as JSON gives it back: keys of dictionaries are strings."""
-    return {f"{section}.{name}": _plain(value) for section, values in sections.items() for name, value in values.items()}
+    return {f"{section}.{name}": _plain(value)
+            for section, values in sections.items() for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

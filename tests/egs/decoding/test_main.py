@@ -26,7 +26,8 @@ def exp_dir(config, tmp_path):
         model, file = Transducer(config.model), tmp_path / "exp/subnets" / f"{name}.pt"
         pt.write(file, dataclasses.asdict(config.model), shipped(model.state_dict()), {})
         subnets.append(Subnet(
-            name=name, system="omni", origin="uniform", sparsity=0.5, measured_sparsity=0.5, spec=f"subnets/{name}.json",
+            name=name, system="omni", origin="uniform", sparsity=0.5, measured_sparsity=0.5,
+            spec=f"subnets/{name}.json",
             file=f"subnets/{name}.pt", bytes=file.stat().st_size, params_total=1, params_nonzero=1, train_passes=1,
             train_seconds=1.0, loss_backend="native", epoch=2, avg=1,
             checkpoint=hashlib.sha256(file.read_bytes()).hexdigest()[:16]))
@@ -38,7 +39,8 @@ def exp_dir(config, tmp_path):
 @pytest.fixture
 def run(exp_dir, data_dir, monkeypatch):
     def call(*more):
-        command = ["decode", "--config", exp_dir.parent / "toy.yaml", "--data-dir", data_dir, "--exp-dir", exp_dir, *more]
+        command = ["decode", "--config", exp_dir.parent / "toy.yaml", "--data-dir", data_dir, "--exp-dir", exp_dir,
+                   *more]
         monkeypatch.setattr(sys, "argv", list(map(str, command)))
         decode.main()
         return {path.name: path for path in exp_dir.glob("*/*.*") if path.parent.name != "subnets"}

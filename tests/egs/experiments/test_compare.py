@@ -21,7 +21,8 @@ WORDS = [["PLAY", "MUSIC"], ["TURN", "OFF", "THE", "LIGHT"], ["STOP", "NOW"], ["
 
 
 def write(folder, system, errors, passes, seed, brought={}):
-    """A training's results on test-clean: {sparsity, or name of a sub-network by a spec: share of the words that are wrong}.
+    """A training's results on test-clean: {sparsity, or name of a sub-network by a spec: share of the words that are
+    wrong}.
 
     Uniform ones as older files have them, without a name. What is `brought` has a sparsity of 0.83.
     """
@@ -148,7 +149,8 @@ def test_what_has_the_same_name_is_compared(setting, out, monkeypatch):
     assert own["rel_diff_vs_pruned"] == pytest.approx(100 * (own["wer"] / theirs["wer"] - 1), abs=0.2)
     mean, = table["means"]
     assert mean["names"] == ["sparsity-0.5", "own-0.9", "sparsity-0.9"]
-    assert table["totals"]["pruned 0.9"]["train_passes"] == 1000 and len(table["totals"]) == 4  # trainings, not sub-networks
+    # trainings, not sub-networks
+    assert table["totals"]["pruned 0.9"]["train_passes"] == 1000 and len(table["totals"]) == 4
     text = (out / "TABLE.md").read_text()
     assert f"| 0.6MB (0.83) | 0.00 |  | {show._cell(one)} |  |  | {show._cell(rows['oneshot', '0.6MB'])} |" in text
     # two own models that one spec cuts are no one model
@@ -161,7 +163,8 @@ def test_two_ways_of_decoding_are_no_one_result(setting, out):
     shutil.copytree(out / "omni-seed-1/greedy_search", out / "omni-seed-1/beam_search")
     for path in (out / "omni-seed-1/beam_search").glob("decode-*.json"):
         path.write_text(path.read_text().replace("greedy", "beam"))
-    with pytest.raises(UserError, match=r"in omni-seed-1 \(beam_search\) and in omni-seed-1 \(greedy_search\): keep one"):
+    with pytest.raises(UserError, match=r"in omni-seed-1 \(beam_search\) and in omni-seed-1 \(greedy_search\): "
+                                        "keep one"):
         compare.by_key(compare.collect(asked(setting, out))[0])
 
 
@@ -169,8 +172,8 @@ def test_one_seed_is_no_mean(setting, out):
     trained, _ = compare.collect(asked(setting, out, "1"))
     found = compare.by_key(trained)
     text = show.markdown({"condition": "mini", "command": "tools/reproduce.sh", "missing": [],
-                          "totals": compare.totals(trained), "rows": compare.table(found), "means": compare.means(found),
-                          "comparison": "paper"})
+                          "totals": compare.totals(trained), "rows": compare.table(found),
+                          "means": compare.means(found), "comparison": "paper"})
     assert "One seed (1). The 95% intervals are those of a bootstrap over utterances (10,000 resamples), paired" in text
     assert "do not say what another seed would give" in text and "Student" not in text
 
@@ -180,8 +183,9 @@ def test_the_picture_says_what_lies_above_it(monkeypatch, tmp_path, cut, said):
     figures = []
     monkeypatch.setattr(show, "Figure", lambda figure=show.Figure, **how: figures.append(figure(**how)) or figures[-1])
     show.picture([
-        {"test_set": "test-clean", "strategy": system, "system": system, "name": "sparsity-0.5", "bytes": 1e6, "wer": wer,
-         "ci95": [wer, wer], "interval": "bootstrap-utterances", "seeds": [1], "wer_by_seed": [wer], "comparison": "paper"}
+        {"test_set": "test-clean", "strategy": system, "system": system, "name": "sparsity-0.5", "bytes": 1e6,
+         "wer": wer, "ci95": [wer, wer], "interval": "bootstrap-utterances", "seeds": [1], "wer_by_seed": [wer],
+         "comparison": "paper"}
         for system, wer in (("pruned", 20.0), ("oneshot", cut))], tmp_path / "pareto.png")
     legend = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
     assert "each pruned on its own" in legend
@@ -228,7 +232,8 @@ def test_a_file_that_is_no_good_is_named(setting, tmp_path, text, says):
     path = tmp_path / "mine.json"
     if text:
         record = trainings.settings_of(setting, todo[0])
-        path.write_text(text.replace("DEFAULTS", json.dumps(record["defaults"])).replace("SETTINGS", json.dumps(record["settings"])))
+        path.write_text(text.replace("DEFAULTS", json.dumps(record["defaults"]))
+                        .replace("SETTINGS", json.dumps(record["settings"])))
     with pytest.raises(UserError, match=f"mine.json: .*{says}"):
         trainings.read(path, setting, todo)
 
@@ -256,7 +261,8 @@ def test_the_picture_marks_what_a_spec_cut(monkeypatch, tmp_path):
 
 def test_the_picture_needs_no_baseline(tmp_path):
     rows = [{"name": f"sparsity-{s:g}", "system": "omni", "strategy": "omni", "sparsity": s, "test_set": "test-clean",
-             "wer": 5.0, "ci95": [4, 6], "bytes": 10**6, "interval": "t-seeds", "seeds": [1, 2], "wer_by_seed": [4.0, 6.0]}
+             "wer": 5.0, "ci95": [4, 6], "bytes": 10**6, "interval": "t-seeds", "seeds": [1, 2],
+             "wer_by_seed": [4.0, 6.0]}
             for s in (0.0, 0.5)]
     show.picture(rows, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
@@ -265,7 +271,8 @@ def test_the_picture_needs_no_baseline(tmp_path):
 def test_sizes_can_be_chosen_from_a_file_that_has_more(setting, out, tmp_path_factory):
     trained, _ = compare.collect(asked(setting, out))
     trainings.write(setting, trained, out / "trainings.json")
-    few, missing = compare.collect(asked(setting, tmp_path_factory.mktemp("few"), sparsities="0.5"), out / "trainings.json")
+    few, missing = compare.collect(asked(setting, tmp_path_factory.mktemp("few"), sparsities="0.5"),
+                                   out / "trainings.json")
     assert missing == ["sandwich-seed-1"]
     assert {key[2] for key in compare.by_key(few)} == {"sparsity-0", "sparsity-0.5"}
     assert compare.by_key(few)["omni", "omni", "sparsity-0.5", "test-clean"][2].row == trained[next(
@@ -307,7 +314,8 @@ def test_equal_total_takes_models_of_their_own_from_another_budget(tmp_path, mon
         assert rows[key]["wer_by_seed"] == kept[key]["wer_by_seed"][:2]
         assert rows[key]["passes"] == pytest.approx(kept[key]["passes"], rel=0.01)  # a third seed's batches
     assert not (tmp_path / "trainings.json").exists()  # they are of two conditions
-    for wrong, says in ((["--against-budget", "0.5"], "no model of its own in it has the settings of condition codes at"),
+    for wrong, says in ((["--against-budget", "0.5"],
+                         "no model of its own in it has the settings of condition codes at"),
                         ([], "--against FILE and --against-budget B go together")):
         with pytest.raises(SystemExit):
             compare.main([*small, *given, *wrong, "--out", str(tmp_path / "wrong")])

@@ -85,7 +85,8 @@ def test_what_is_wrong_is_named(tmp_path):
     (tmp_path / "a.yaml").write_text("corpus: mini\n")
     with pytest.raises(UserError, match=r"a.yaml: not a condition \(config is missing\); want corpus, hours"):
         load_condition(tmp_path / "a.yaml")
-    (tmp_path / "b.yaml").write_text("{corpus: mini, hours: 1, config: mini.yaml, sparsities: [0.5], systems: {dense: {}}}")
+    (tmp_path / "b.yaml").write_text("{corpus: mini, hours: 1, config: mini.yaml, sparsities: [0.5], "
+                                     "systems: {dense: {}}}")
     with pytest.raises(UserError, match="systems dense: want dense, pruned, omni"):
         load_condition(tmp_path / "b.yaml")
     with pytest.raises(UserError, match="--seeds one: want whole numbers"):

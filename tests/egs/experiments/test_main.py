@@ -103,7 +103,8 @@ def test_one_that_fails_is_named(called, capsys, parallel):
 def trainings_file(path, names, sizes):
     """A trainings.json with `names` of SETTING's jobs, each with a row of every size of `sizes` that the job has."""
     jobs = [job for job in condition.jobs(SETTING, [1]) if job.name in names]
-    rows = {job: [Decoded({"test_set": "t", "name": f"sparsity-{size:g}", "system": job.system}, [trainings.Counted(1, 3)])
+    rows = {job: [Decoded({"test_set": "t", "name": f"sparsity-{size:g}", "system": job.system},
+                          [trainings.Counted(1, 3)])
                   for size in job.sparsities if size in sizes] for job in jobs}
     trainings.write(SETTING, rows, path)
     return path
@@ -148,7 +149,8 @@ def test_plan_runs_nothing(called, capsys, monkeypatch):
     run.main(["--plan"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and lines[0].startswith("    2.00 h  ./run.sh --corpus mini")
-    assert lines[-1].startswith("3 trainings, about 7.0 device hours in all (decoding not counted), 1.2 GB of checkpoints")
+    assert lines[-1].startswith("3 trainings, about 7.0 device hours in all (decoding not counted), "
+                                "1.2 GB of checkpoints")
     assert not called() and not called.tables
 
 

@@ -16,7 +16,8 @@ FILES = ("results.json", "RESULTS.md", "pareto.png", "report.html")
 
 def _run(exp_dir, data_dir, *options):
     return subprocess.run(
-        [sys.executable, "-m", "egs.librispeech.omni_sparsity.report", "--exp-dir", exp_dir, "--data-dir", data_dir, *options],
+        [sys.executable, "-m", "egs.librispeech.omni_sparsity.report", "--exp-dir", exp_dir, "--data-dir", data_dir,
+         *options],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 

@@ -98,5 +98,6 @@ def test_points_of_the_svg_tell_what_they_are(rows):
     row = next(r for r in rows if (r["sparsity"], r["test_set"]) == (0.9, "test-other"))
     told = re.findall("<title>([^<]*)</title>", text)
     assert len(told) == 10
-    assert f"sparsity 0.9, test-other: {row['wer']:.2f} [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}] % at 0.98 MB" in told
+    assert (f"sparsity 0.9, test-other: {row['wer']:.2f} [{row['ci95'][0]:.2f}, {row['ci95'][1]:.2f}] % "
+            "at 0.98 MB") in told
     assert set(re.findall('data-set="([^"]*)"', text)) == {"test-clean", "test-other"}

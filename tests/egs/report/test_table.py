@@ -59,7 +59,8 @@ PLAIN = """\
 WER on the test sets, greedy_search
  sub-network  sparsity  non-zero parameters  size, MB  real-time factor            test-clean               test-other
   sparsity-0         0            1,234,567      4.94             0.013     0.00 [0.00, 0.00]     25.00 [25.00, 25.00]
-sparsity-0.5       0.5              684,567      2.74             0.013  25.00 [25.00, 25.00]  100.00 [100.00, 100.00]"""
+sparsity-0.5       0.5              684,567      2.74             0.013  25.00 [25.00, 25.00]  100.00 [100.00, 100.00]\
+"""
 
 
 def test_results_md_to_the_letter(tmp_path, make):

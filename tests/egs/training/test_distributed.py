@@ -24,15 +24,17 @@ TOLERANCE = 1e-3
 def shared(config):
     """Two batches a step; the first epoch of two reaches every kind of sub-network."""
     config.data.batches_per_step, config.data.max_duration, config.train.num_epochs = 2, 4, 2
-    config.omni.strategy = omni.strategy_class("smallest_first")(dense_until=0.1, grow_until=0.3, hold_from=0.4, refresh_every=2)
+    config.omni.strategy = omni.strategy_class("smallest_first")(dense_until=0.1, grow_until=0.3, hold_from=0.4,
+                                                                 refresh_every=2)
     return config
 
 
 def start(config, data_dir, exp_dir, launcher, *more):
     exp_dir.mkdir(exist_ok=True)
     (exp_dir / "c.yaml").write_text(config.to_yaml())
-    command = [sys.executable, *launcher, "-m", "egs.librispeech.omni_sparsity.training", "--config", str(exp_dir / "c.yaml"),
-               "--data-dir", str(data_dir), "--exp-dir", str(exp_dir), "--tensorboard", "0", *more]
+    command = [sys.executable, *launcher, "-m", "egs.librispeech.omni_sparsity.training", "--config",
+               str(exp_dir / "c.yaml"), "--data-dir", str(data_dir), "--exp-dir", str(exp_dir), "--tensorboard", "0",
+               *more]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -60,8 +62,8 @@ def assert_same(one, other, equal):
 
 
 def test_two_machines_train_what_one_process_does_and_resume_exactly(shared, data_dir, tmp_path):
-    """What is done on the first process alone (validation, saving) must leave no trace on its model: a resumed run gives its
-    state to both, an unbroken one lets each keep its own."""
+    """What is done on the first process alone (validation, saving) must leave no trace on its model: a resumed run
+    gives its state to both, an unbroken one lets each keep its own."""
     one = train(shared, data_dir, tmp_path / "1")
     two = train(shared, data_dir, tmp_path / "2", (node(0), node(1)))
     assert_same(one, two, lambda a, b: torch.allclose(a, b, atol=TOLERANCE))
@@ -74,7 +76,8 @@ def test_two_machines_train_what_one_process_does_and_resume_exactly(shared, dat
 def test_a_killed_process_is_told_and_one_goes_on_alone(shared, data_dir, tmp_path):
     shared.train.num_epochs = 5  # long enough to be in time
     unbroken = train(shared, data_dir, tmp_path / "1")
-    process = start(shared, data_dir, tmp_path / "2", ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"])
+    process = start(shared, data_dir, tmp_path / "2",
+                    ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"])
     deadline = time.monotonic() + 120
     while not list((tmp_path / "2").glob("checkpoint-*.pt")):
         assert process.poll() is None and time.monotonic() < deadline

@@ -31,7 +31,8 @@ def learner(config):
 
 
 @pytest.mark.parametrize("strategy, distill, passes", [
-    ("smallest_first", 0.0, 8), ("sandwich", 0.0, 24), ("sandwich", 0.5, 24), ("dense", 0.5, 8), ("largest_first", 0.5, None),
+    ("smallest_first", 0.0, 8), ("sandwich", 0.0, 24), ("sandwich", 0.5, 24), ("dense", 0.5, 8),
+    ("largest_first", 0.5, None),
 ])
 def test_every_pass_is_counted(learner, monkeypatch, strategy, distill, passes):
     """Against the calls of the loss: with gradients and without."""
@@ -41,7 +42,8 @@ def test_every_pass_is_counted(learner, monkeypatch, strategy, distill, passes):
     for _ in range(4):
         loop.train_step(made, [batch(), batch(1)], 0.9)
     assert made.passes == pytest.approx(sum(1.0 if trains else 1 / 3 for trains in seen)) and made.step == 4
-    assert made.passes == passes if passes else made.passes > 8  # a teacher ran; in a sandwich the largest teaches as it trains
+    # a teacher ran; in a sandwich the largest teaches as it trains
+    assert made.passes == passes if passes else made.passes > 8
 
 
 def test_a_sandwich_adds_up_its_sub_networks(learner):
@@ -109,7 +111,8 @@ def test_the_others_grow_back_from_the_smallest(learner, monkeypatch, grow_with)
     real, steps = loop.update, []
     monkeypatch.setattr(loop, "update", lambda *rest: steps.append({
         "back": all(torch.allclose(net.targets[name].weight[~masks[name]], grow_with * old[name][~masks[name]])
-                    and torch.equal(net.targets[name].weight[masks[name]], old[name][masks[name]]) for name in smallest),
+                    and torch.equal(net.targets[name].weight[masks[name]], old[name][masks[name]])
+                    for name in smallest),
         "private": all(torch.equal(value, made.model.get_parameter(name.partition(":")[2]))
                        for name, value in net.private_parameters()),
     }) or real(*rest))

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import omni
+import omni.bake
+import omni.icefall.__main__ as launcher
+import omni.sweep
 from omni.bake import averaged
 
 HOST = Path(__file__).parent / "host"
@@ -169,8 +171,8 @@ def test_what_is_baked_is_the_sub_network(trained, tmp_path):
 
 def test_an_average_between_two_checkpoints(trained, tmp_path):
     first, last = (load(trained / f"epoch-{epoch}.pt") for epoch in (1, 2))
-    call("-m", "omni.bake", "--checkpoint", trained / "epoch-2.pt", "--since", trained / "epoch-1.pt", "--sparsity", "0",
-         "--out", tmp_path / "mean.pt")
+    call("-m", "omni.bake", "--checkpoint", trained / "epoch-2.pt", "--since", trained / "epoch-1.pt",
+         "--sparsity", "0", "--out", tmp_path / "mean.pt")
     found = load(tmp_path / "mean.pt")["model"]
     for name, value in found.items():
         if value.is_floating_point():
@@ -192,12 +194,11 @@ def test_an_average_is_between_multiples_of_its_period():
 
 def test_a_sweep_makes_a_report(trained, tmp_path):
     out = tmp_path / "out"
-    command = ["-m", "omni.sweep", "--checkpoint", trained / "epoch-2.pt", "--sparsities", "0 0.5 0.75",
-               "--decode", HOST / "decode.py", "--out", out, "--", "--decoding-method", "greedy_search"]
-    call(*command)
+    call("-m", "omni.sweep", "--checkpoint", trained / "epoch-2.pt", "--sparsities", "0 0.5", "--decode",
+         HOST / "decode.py", "--out", out, "--", "--decoding-method", "greedy_search")
     rows = json.loads((out / "results.json").read_text())
     assert [(row["sparsity"], row["test_set"]) for row in rows] == [
-        (s, name) for s in (0.0, 0.5, 0.75) for name in ("test-clean", "test-other")
+        (s, name) for s in (0.0, 0.5) for name in ("test-clean", "test-other")
     ]
     for row in rows:
         summary = out / f"sparsity-{row['sparsity']:g}" / "greedy_search"
@@ -205,31 +206,38 @@ def test_a_sweep_makes_a_report(trained, tmp_path):
         assert float(text.split()[-1]) == pytest.approx(row["wer"], abs=0.01)
     assert rows[0]["bytes"] > rows[-1]["bytes"] and rows[0]["train_passes"] == 200
     assert (out / "pareto.png").is_file() and (out / "report.html").is_file()
-    stamp = (out / "sparsity-0.5" / "epoch-9999.pt").stat().st_mtime_ns
-    call(*command)
-    assert (out / "sparsity-0.5" / "epoch-9999.pt").stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize("missing", ["compute_loss", "get_model", "run", "is_training"])
-def test_a_host_without_a_function_or_argument_is_told_its_name(tmp_path, config, missing):
+def test_a_host_without_a_function_or_argument_is_told_its_name(tmp_path, config, monkeypatch, missing):
     host = tmp_path / "train.py"
     shutil.copy(HOST / "model.py", tmp_path)
     text = (HOST / "train.py").read_text().replace(f"def {missing}(", f"def another_{missing}(")
     host.write_text(text.replace("is_training", "is_train") if missing == "is_training" else text)
-    found = train(tmp_path / "exp", config=config, script=host, good=False)
-    assert len(found.stderr.splitlines()) == 1 and str(host) in found.stderr
-    assert ("no argument is_training" if missing == "is_training" else f"{missing}()") in found.stderr
+    monkeypatch.setattr("omni.icefall.host._hosts", [])
+    with host_modules():  # loads it here, and forgets it
+        told = mistake(monkeypatch, launcher, host, "--omni-config", config)
+    assert str(host) in told
+    assert ("no argument is_training" if missing == "is_training" else f"{missing}()") in told
 
 
-def test_mistakes_end_in_one_line(trained, tmp_path, config):
+def mistake(monkeypatch, program, *arguments):
+    """The one line that a command ends with."""
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        program.main()
+    assert len(str(stopped.value).splitlines()) == 1 and str(stopped.value).startswith("error: ")
+    return str(stopped.value)
+
+
+def test_mistakes_end_in_one_line(trained, tmp_path, config, monkeypatch):
     plain = tmp_path / "plain.pt"
     torch.save({"model": {}}, plain)
     (tmp_path / "no.pt").write_text("no")
-    (tmp_path / "bad.json").write_text(json.dumps({**CONFIG, "targets": {"nothing.*": {"high": 0.75}}}))
     last = trained / "epoch-2.pt"
-    bake = ["-m", "omni.bake", "--out", tmp_path / "out.pt", "--checkpoint"]
-    sweep = ["-m", "omni.sweep", "--out", tmp_path / "out", "--decode", HOST / "decode.py", "--checkpoint", last]
-    launch = ["-m", "omni.icefall", HOST / "train.py", "--omni-config"]
+    bake = [omni.bake, "--out", tmp_path / "out.pt", "--checkpoint"]
+    sweep = [omni.sweep, "--out", tmp_path / "out", "--decode", HOST / "decode.py", "--checkpoint", last]
+    launch = [launcher, HOST / "train.py", "--omni-config"]
     for command, word in (
         ([*bake, tmp_path / "none.pt", "--sparsity", "0"], "none.pt: no such file"),
         ([*bake, tmp_path / "no.pt", "--sparsity", "0"], "not a checkpoint"),
@@ -243,8 +251,12 @@ def test_mistakes_end_in_one_line(trained, tmp_path, config):
         ([*launch, config, "--set", "depth=3"], "no setting depth"),
         ([*launch, config, "--set", "strategy=sandwich"], "strategy sandwich: it trains several"),
         ([*launch, config, "--set", "hold_from=0.6"], "write `hold_from: 1.0`"),
-        ([*launch, tmp_path / "bad.json", "--", "--exp-dir", tmp_path / "exp"], "nothing.*"),
     ):
-        found = call(*command, good=False)
-        assert len(found.stderr.splitlines()) == 1 and word in found.stderr, found.stderr
+        assert word in mistake(monkeypatch, *command)
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_a_mistake_that_only_the_model_shows_ends_in_one_line(tmp_path):
+    (tmp_path / "bad.json").write_text(json.dumps({**CONFIG, "targets": {"nothing.*": {"high": 0.75}}}))
+    found = train(tmp_path / "exp", config=tmp_path / "bad.json", good=False)
+    assert len(found.stderr.splitlines()) == 1 and "nothing.*" in found.stderr

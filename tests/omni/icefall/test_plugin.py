@@ -138,7 +138,8 @@ def test_a_baseline_takes_no_edit_of_the_file(file):
     ("targets={a: {high: much}}", "targets: 'a': high 'much': want a number"),
     ("targets={a: {structure: 2:4}}", "targets: 'a': structure 124: want text"),
     ("dense_until=2", "dense_until 2.0: want from 0 to 1"), ("validate=[0.8]", "validate 0.8: want at most 0.75"),
-    ("validate=[1]", "validate [1.0]: want at least 0 and less than 1"), ("dropout=some", "dropout some: want one of none"),
+    ("validate=[1]", "validate [1.0]: want at least 0 and less than 1"),
+    ("dropout=some", "dropout some: want one of none"),
     ("strategy=sandwich", "strategy sandwich: it trains several sub-networks a step"),
     ("strategy=fastest", "--set strategy=fastest: strategy 'fastest': want one of dense"),
     ("hold_from=0.5", "hold_from 0.5: the host's optimizer moves weights without a gradient too, so none can be held; "

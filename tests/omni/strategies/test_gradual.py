@@ -18,7 +18,8 @@ def test_it_follows_the_cubic_law(net, trained, progress, sparsity):
 
 def test_it_begins_and_ends_where_it_is_told(net, trained):
     strategy = Gradual(prune_to=0.6, dense_until=0.0, grow_until=0.5)
-    assert trained(strategy, net, 0.25) == [("pruned", 0.6 * 7 / 8)] and trained(strategy, net, 0.5) == [("pruned", 0.6)]
+    assert (trained(strategy, net, 0.25) == [("pruned", 0.6 * 7 / 8)]
+            and trained(strategy, net, 0.5) == [("pruned", 0.6)])
     assert strategy.settled() == 0.5 and strategy.watched(net) == [("pruned", {"weight": 0.6})]
     assert strategy.of_one_size and strategy.system == "pruned" and strategy.held(net, net.largest(), 0.9) is None
 
@@ -33,6 +34,7 @@ def test_what_has_been_dropped_stays_dropped(net, kept):
 
 def test_nothing_sparser_than_the_range_is_promised(make):
     strategy = Gradual(prune_to=0.8)
-    for use in (lambda net: strategy.prepare(net, 0, 0.0, 0.0), lambda net: strategy.subnets(net, 0, 0.0), strategy.watched):
+    for use in (lambda net: strategy.prepare(net, 0, 0.0, 0.0), lambda net: strategy.subnets(net, 0, 0.0),
+                strategy.watched):
         with pytest.raises(ValueError, match="sparsity 0.8: no weight can have it; the nearest is 0.7"):
             use(make(high=0.7, bins=()))

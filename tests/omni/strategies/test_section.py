@@ -74,6 +74,7 @@ def test_a_file_of_ones_own_with_its_settings(tmp_path):
     shipped = file(strategy="smallest_first", hold_from=0.9, refresh_every=20)
     strategy, _ = chosen([*shipped, *line(strategy=name, heads=0.25)], [], "omni.")
     assert (strategy.name, strategy.heads, strategy.refresh_every) == (name, 0.25, 20)
-    for wrong, says in ((line(heads=2), "omni.heads 2.0: want from 0 to 1"), (line(tails=1), "are strategy, refresh_every, heads")):
+    for wrong, says in ((line(heads=2), "omni.heads 2.0: want from 0 to 1"),
+                        (line(tails=1), "are strategy, refresh_every, heads")):
         with pytest.raises(ValueError, match=says):
             chosen([*shipped, *line(strategy=name), *wrong], [], "omni.")

@@ -40,7 +40,8 @@ def open_cuts(path: Path, num_features: int, texts: bool = True) -> CutSet:
     for number, line in _lines(path):
         try:
             cut = deserialize_cut(json.loads(line))
-            why = _features_fault(cut, num_features, archives, path) or (texts and _text_fault(cut)) or _lhotse_fault(cut)
+            why = (_features_fault(cut, num_features, archives, path) or (texts and _text_fault(cut))
+                   or _lhotse_fault(cut))
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             raise _wrong(path, f"line {number}", f"no cut of lhotse's ({type(error).__name__}: {error})") from None
         if cut.id in ids:

@@ -55,8 +55,8 @@ def run_job(condition: Condition, job: Job, out: Path, parallel: int) -> None:
 def plans(condition: Condition, todo: List[Job]) -> Dict[str, Dict[str, Any]]:
     """{job: what `tools.plan` says of its training on one device like this machine's}, from a few steps measured here.
 
-    They are of the corpus where stages 1 and 2 have made it, else of noise as long as LibriSpeech's utterances: those fill
-    batches of 20 s, such as mini's, badly, and the estimate is too high.
+    They are of the corpus where stages 1 and 2 have made it, else of noise as long as LibriSpeech's utterances: those
+    fill batches of 20 s, such as mini's, badly, and the estimate is too high.
     """
     from egs.librispeech.omni_sparsity.config import load_config
     from egs.librispeech.omni_sparsity.experiments import plan
@@ -95,7 +95,8 @@ def main(argv: List[str] | None = None) -> None:
                         "ablation's name, one or more; the table is of all that is there (default: all)")
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side (default 1)")
     parser.add_argument("--stack", default="auto", help="k2 | modern | auto (default); tools/reproduce.sh sees to it")
-    parser.add_argument("--plan", action="store_true", help="print the trainings and what time and disk they take; run none")
+    parser.add_argument("--plan", action="store_true",
+                        help="print the trainings and what time and disk they take; run none")
     args = parser.parse_args(argv)
     if args.parallel < 1:
         raise UserError(f"--parallel {args.parallel}: want at least 1")
@@ -126,7 +127,8 @@ def main(argv: List[str] | None = None) -> None:
         left = set(waiting)
         try:
             while left:
-                # Those that ended while a table was made share the next: a long list that is done is passed over sooner.
+                # Those that ended while a table was made share the next: a long list that is done is passed over
+                # sooner.
                 ended, left = wait(left, return_when=FIRST_COMPLETED)
                 for future in ended:
                     future.result()

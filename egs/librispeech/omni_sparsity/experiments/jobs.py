@@ -77,7 +77,8 @@ class Asked:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command of this package takes."""
     parser.add_argument("--condition", "--corpus", default="mini", help="file in conf/reproduce (default mini)")
-    parser.add_argument("--budget", type=float, default=1.0, help="so many times the epochs, of all systems (default 1)")
+    parser.add_argument("--budget", type=float, default=1.0,
+                        help="so many times the epochs, of all systems (default 1)")
     parser.add_argument("--seeds", default="", help="(default: as the condition says)")
     parser.add_argument("--sparsities", default="", help="sizes to compare, beside 0 (default: as the condition says)")
     parser.add_argument("--specs", default="", help="spec files of more sub-networks, to be cut out of omni and the "

@@ -96,7 +96,8 @@ def show(found: Dict[str, Any], measured: Dict[str, Any]) -> None:
     print(f"memory of each process, beside activations: weights and gradients {held['weights_and_gradients'] / mb:.0f} "
           f"MB, optimizer {held['optimizer'] / mb:.0f}, running average {held['running_average'] / mb:.0f}, masks "
           f"{held['masks_and_ranks'] / mb:.0f}")
-    print(f"disk: {found['disk_bytes'] / 1e9:.1f} GB, as every epoch leaves a checkpoint of {held['checkpoint'] / mb:.0f} MB")
+    print(f"disk: {found['disk_bytes'] / 1e9:.1f} GB, as every epoch leaves a checkpoint of "
+          f"{held['checkpoint'] / mb:.0f} MB")
     if found["peak_mb"]:
         print(f"peak as measured: {found['peak_mb'] / 1000:.1f} GB")
     print(f"audio: {found['audio_hours']:.0f} h in all epochs, {found['steps']} steps")

@@ -62,8 +62,8 @@ def _how(table: Dict[str, Any]) -> str:
                      f"({RESAMPLES:,} resamples), paired for a difference. "
                      "They do not say what another seed would give.")
     else:
-        parts.append(f"Means over seeds {', '.join(map(str, seeds))}. The {level} intervals are Student's over them, on "
-                     "these utterances. Where a row has one seed, they are those of a bootstrap over utterances "
+        parts.append(f"Means over seeds {', '.join(map(str, seeds))}. The {level} intervals are Student's over them, "
+                     "on these utterances. Where a row has one seed, they are those of a bootstrap over utterances "
                      f"({RESAMPLES:,} resamples).")
     parts.append('"better" and "worse": neither this interval nor that of the paired bootstrap over utterances holds '
                  '0. Else "undecided".')

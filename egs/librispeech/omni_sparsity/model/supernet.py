@@ -17,7 +17,8 @@ def make_supernet(model: Transducer, config: OmniConfig, seed: int) -> omni.Supe
     """
     try:
         targets = {pattern: omni.Range(**allowed) for pattern, allowed in config.targets.items()}
-        private, bins = ([], []) if config.strategy.of_one_size else (config.private, config.bins)  # one size: no values for several
+        # one size: no values for several
+        private, bins = ([], []) if config.strategy.of_one_size else (config.private, config.bins)
         net = omni.Supernet(model, targets, seed=seed, private=private, bins=bins, dropout=config.dropout)
         config.strategy.watched(net)  # refuses a size that no weight can have, such as a prune_to beyond the ranges
         return net

@@ -1,4 +1,5 @@
-"""Stage 6. `python -m egs.librispeech.omni_sparsity.report --exp-dir exp/mini --data-dir data/mini`; see the package's docstring.
+"""Stage 6. `python -m egs.librispeech.omni_sparsity.report --exp-dir exp/mini --data-dir data/mini`; see the package's
+docstring.
 
 Everything is computed before anything is written, so bad input leaves the files of an earlier report alone.
 The same input gives the same bytes.

@@ -110,20 +110,6 @@ def _row(subnet: Subnet, record: Row, score: scoring.Score) -> Row:
     }
 
 
-def read_results(path: Path) -> list[Row]:
-    """The rows of a results.json, those of older ones with today's keys.
-
-    Raises:
-      UserError: no such file, or not a results.json.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} is missing: stage 6 (report) makes it")
-    rows = _load(path, list, "stage 6 (report)")
-    for number, row in enumerate(rows, 1):
-        _check_keys(row, ("sparsity", "test_set", "method", "wer"), f"{path}: row {number}", "stage 6 (report)")
-    return [upgraded(row) for row in rows]
-
-
 def _read_decode_records(
     exp_dir: Path, subnets: dict[str, Subnet]
 ) -> tuple[dict[tuple[str, str, str], tuple[Path, Row]], int]:

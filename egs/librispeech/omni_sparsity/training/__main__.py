@@ -3,7 +3,7 @@
 Usage:
     python -m egs.librispeech.omni_sparsity.training --config egs/librispeech/omni_sparsity/conf/mini.yaml \\
         --data-dir data/mini --exp-dir exp/mini
-    torchrun --nproc_per_node 4 -m egs.librispeech.omni_sparsity.training ...     # several processes, each --max-duration
+    torchrun --nproc_per_node 4 -m egs.librispeech.omni_sparsity.training ...  # several processes, each --max-duration
 
 Called again it goes on from the newest checkpoint; `--start-epoch N` from epoch-<N-1>.pt, `--start-batch N` from
 checkpoint-<N>.pt.
@@ -36,8 +36,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def keep_config(exp_dir: Path, config: Config) -> None:
-    """Writes <exp-dir>/settings.json (what shapes the training, see recorded.py) and config.yaml (all settings), or checks the
-    former where it is there.
+    """Writes <exp-dir>/settings.json (what shapes the training, see recorded.py) and config.yaml (all settings), or
+    checks the former where it is there.
 
     Until the first checkpoint there is nothing that another configuration could harm.
 

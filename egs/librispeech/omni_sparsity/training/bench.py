@@ -215,8 +215,8 @@ def _device_name(device) -> str:
 
 def peak_of(arguments: List[str], variant: Tuple[str, str]) -> float | None:
     """`peak_memory` in a process of its own; None where the system does not tell it (CPU, not Linux)."""
-    done = subprocess.run([sys.executable, "-m", "egs.librispeech.omni_sparsity.training.bench", "--peak", *variant, *arguments],
-                          capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "egs.librispeech.omni_sparsity.training.bench", "--peak", *variant,
+                           *arguments], capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 

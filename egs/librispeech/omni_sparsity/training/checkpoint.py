@@ -117,8 +117,8 @@ def load_averaged(exp_dir: Path, epoch: int, avg: int, model: Transducer, net: o
     else:
         begin, start_step = epoch, end_step
     if begin > epoch - avg:
-        print(f"{exp_dir}: sizes changed until {config.omni.strategy.settled():g} of the training: averaging {epoch - begin} "
-              f"epoch(s), not {avg}")
+        print(f"{exp_dir}: sizes changed until {config.omni.strategy.settled():g} of the training: averaging "
+              f"{epoch - begin} epoch(s), not {avg}")
     if end_step > start_step:
         weights = average_between(end, end_step, start, start_step)
     else:  # an epoch shorter than an average period
@@ -139,4 +139,5 @@ def check_settings(checkpoint: Dict[str, Any], config: Config, path: Path) -> No
         raise UserError(f"{path}: does not say what it was trained with: choose another --exp-dir")
     found = differences(checkpoint["settings"], record(config))
     if found:
-        raise UserError(f"{path}: trained with other settings ({'; '.join(found)}): give the same ones, or another --exp-dir")
+        raise UserError(f"{path}: trained with other settings ({'; '.join(found)}): give the same ones, or another "
+                        "--exp-dir")

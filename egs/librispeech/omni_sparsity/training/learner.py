@@ -106,5 +106,6 @@ class Learner:
         cuda = self.device.type == "cuda"
         chosen = wanted == "bf16" or (wanted == "auto" and cuda and torch.cuda.is_bf16_supported())
         if chosen and not cuda and not TORCH_2:
-            raise UserError(f"train.precision bf16: torch {torch.__version__} has no layer norm for it on a CPU; take auto")
+            raise UserError(f"train.precision bf16: torch {torch.__version__} has no layer norm for it on a CPU; "
+                            "take auto")
         return chosen

@@ -1,6 +1,7 @@
 """The training loop, from top to bottom: epochs, steps, the sub-networks of a step.
 
-Everything random in it is a function of (seed, step, place of the batch in the step), so that a resumed run is the same run.
+Everything random in it is a function of (seed, step, place of the batch in the step), so that a resumed run is the same
+run.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def train_epoch(trainer: Trainer) -> None:
                desc=f"epoch {trainer.epoch}/{t.num_epochs}", mininterval=1.0)
     began = time.monotonic()
     for group in zip(*[iter(loader)] * processes.batches_each):
-        batches = [unpack_batch(batch, trainer.corpus, trainer.device, trainer.features, trainer.epoch) for batch in group]
+        batches = [unpack_batch(batch, trainer.corpus, trainer.device, trainer.features, trainer.epoch)
+                   for batch in group]
         audio = processes.sum([0.01 * sum(float(lengths.sum()) for _, lengths, _ in batches)])[0]
         train_step(trainer, batches, trainer.progress)
         trainer.batch += processes.batches_each * processes.world_size
@@ -117,7 +119,8 @@ def add_gradients(learner: Learner, subnets: Subnets, batch: Batch, place: int, 
         if learner.meter:
             learner.meter.add(kind, losses)
         if losses.not_finite:
-            logging.warning(f"step {learner.step}: {len(losses.not_finite)} utterance(s) with a loss that is not finite left out")
+            logging.warning(f"step {learner.step}: {len(losses.not_finite)} utterance(s) with a loss that is not "
+                            "finite left out")
     return learns
 
 
@@ -138,12 +141,14 @@ def losses_of(learner: Learner, batch: Batch, teacher: Optional[Lattice] = None,
 
 
 def update(learner: Learner, learns: Dict[str, Tensor]) -> float:
-    """Clips the gradients and moves what learnt; -> the norm before. A step whose gradient is not finite is left out."""
+    """Clips the gradients and moves what learnt; -> the norm before. A step whose gradient is not finite is left
+    out."""
     held = [p for p in learner.parameters if p.grad is not None]
     norm = nn.utils.clip_grad_norm_(held, CLIP_NORM).item()
     if math.isfinite(norm):
         learner.optimizer.step({learner.net.targets[name].weight: mask for name, mask in learns.items()})
     else:
-        names = [n for n, p in learner.model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+        names = [n for n, p in learner.model.named_parameters()
+                 if p.grad is not None and not torch.isfinite(p.grad).all()]
         logging.warning(f"step {learner.step}: gradient norm {norm} ({', '.join(names[:3])}), step left out")
     return norm

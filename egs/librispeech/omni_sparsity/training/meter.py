@@ -91,6 +91,7 @@ def log_to(path: Path, processes: Processes) -> None:
     if processes.is_first:
         handlers.append(logging.StreamHandler())
         handlers[1].setLevel(logging.INFO)
-    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers,
+                        force=True)
     for noisy in ("matplotlib", "numba", "h5py"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -43,8 +43,8 @@ class Muon(torch.optim.AdamW):
     """AdamW, but for groups marked `orthogonal`: there momentum whose singular values are all made about 1.
 
     Jordan et al. 2024 (Muon), with the scale of Liu et al. 2025 (arXiv 2502.16982): an update of the size that AdamW's
-    have, so that both kinds of group share one learning rate. torch has a Muon of its own from 2.9 on; the pinned one is
-    older.
+    have, so that both kinds of group share one learning rate. torch has a Muon of its own from 2.9 on; the pinned one
+    is older.
 
     """
 
@@ -54,8 +54,9 @@ class Muon(torch.optim.AdamW):
     def step(self, learns: Mapping[nn.Parameter, Tensor] = {}) -> None:  # noqa: B006, never changed
         """
         Args:
-            learns: of parameters that did not learn everywhere, where they did, as bool of their shape. Elsewhere momentum
-                and weight of the matrices stay as they are: the step of a sub-network is of its own momentum alone.
+            learns: of parameters that did not learn everywhere, where they did, as bool of their shape. Elsewhere
+                momentum and weight of the matrices stay as they are: the step of a sub-network is of its own momentum
+                alone.
         """
         groups = [group for group in self.param_groups if group.get("orthogonal")]
         held = [(p, p.grad) for group in groups for p in group["params"] if p.grad is not None]

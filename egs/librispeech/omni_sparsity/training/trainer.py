@@ -22,8 +22,8 @@ from .validation import valid_cuts
 
 
 class Trainer(Learner):
-    """Counters besides those of the learner: `epoch`; in it `batch`, and `seen` seconds of audio, both over all processes;
-    `seconds` of training."""
+    """Counters besides those of the learner: `epoch`; in it `batch`, and `seen` seconds of audio, both over all
+    processes; `seconds` of training."""
 
     def __init__(self, config: Config, data_dir: Path, exp_dir: Path, tensorboard: bool) -> None:
         super().__init__(config, Processes(config.loss.backend, config.data.batches_per_step))
@@ -87,8 +87,8 @@ class Trainer(Learner):
         self.processes.barrier()
 
     def resume(self, start_epoch: int, start_batch: int) -> None:
-        """From epoch-<start_epoch - 1>.pt, checkpoint-<start_batch>.pt, or with 0 and 0 the newest that there is; else from the
-        start, `train.init_from` if it is set."""
+        """From epoch-<start_epoch - 1>.pt, checkpoint-<start_batch>.pt, or with 0 and 0 the newest that there is; else
+        from the start, `train.init_from` if it is set."""
         if start_batch:
             path = self.exp_dir / f"checkpoint-{start_batch}.pt"
         elif start_epoch > 1:

@@ -28,7 +28,8 @@ def main():
         suffix = f"{name}-{args.decoding_method}-epoch-{args.epoch}-avg-{args.avg}"
         lines = []
         for number, (ref, hyp) in enumerate(zip(batch["labels"].tolist(), found.tolist())):
-            lines += [f"{name}-{number}:\tref={[str(i) for i in ref]}", f"{name}-{number}:\thyp={[str(i) for i in hyp]}"]
+            lines += [f"{name}-{number}:\tref={[str(i) for i in ref]}",
+                      f"{name}-{number}:\thyp={[str(i) for i in hyp]}"]
         (out / f"recogs-{suffix}.txt").write_text("\n".join(lines) + "\n")
         (out / f"errs-{suffix}.txt").write_text(f"%WER = {wrong:.2f}\n")
         (out / f"wer-summary-{suffix}.txt").write_text(f"settings\tWER\n{args.decoding_method}\t{wrong:.2f}\n")

@@ -1,5 +1,6 @@
-"""A training in the manner of an icefall recipe: flat imports, functions that find each other as globals, params that are
-written into checkpoints, a running average, processes by spawn. It learns to tell which of eight inputs is the largest."""
+"""A training in the manner of an icefall recipe: flat imports, functions that find each other as globals, params that
+are written into checkpoints, a running average, processes by spawn. It learns to tell which of eight inputs is the
+largest."""
 
 import argparse
 import copy
