@@ -84,8 +84,10 @@ def made(root: Path, *patterns):
 
 
 @pytest.mark.parametrize("stage, last, sign, patterns", [
-    (0, 2, "download/train-clean/*", ("download/**/*.flac", "data/fbank/*/*.lca", "data/lang_bpe_200/*")),
-    (1, 2, "data/fbank/*/*.lca", ("data/fbank/*/*.lca", "data/lang_bpe_200/*")),
+    pytest.param(0, 2, "download/train-clean/*", ("download/**/*.flac", "data/fbank/*/*.lca", "data/lang_bpe_200/*"),
+                 marks=pytest.mark.one_stack),
+    pytest.param(1, 2, "data/fbank/*/*.lca", ("data/fbank/*/*.lca", "data/lang_bpe_200/*"),
+                 marks=pytest.mark.one_stack),
     (3, 4, "exp/checkpoint-5.pt", ("exp/subnets/*.pt",)),
     (5, 6, "exp/greedy_search/recogs-*", ("exp/greedy_search/*.txt",)),
 ])
@@ -129,6 +131,7 @@ def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     assert refused.returncode == 2 and "made with other settings" in refused.stderr
 
 
+@pytest.mark.one_stack
 @pytest.mark.parametrize("arguments, words", [
     (["--stage", "7"], "--stage 7: stages are 0 to 6"),
     (["--stop-stage", "x"], "--stop-stage x: want a whole number"),
@@ -183,6 +186,7 @@ def test_another_vocabulary_or_configuration_is_refused_and_nothing_is_lost(toy)
     assert contents(toy) == before
 
 
+@pytest.mark.one_stack
 def test_help_fits_a_screen_and_tells_what_stages_cost():
     text = run("--help").stdout
     lines = text.splitlines()
@@ -200,6 +204,7 @@ def shell(function: str, call: str, cwd: Path) -> subprocess.Popen:
     return subprocess.Popen(["bash", "-c", script], cwd=cwd, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.one_stack
 def test_two_runs_may_mark_a_stage_at_the_same_instant(tmp_path):
     calls = [shell("mark", "for i in {1..60}; do mark stamp key; done", tmp_path) for _ in range(4)]
     told = [call.communicate(timeout=120)[1] for call in calls]
@@ -207,6 +212,7 @@ def test_two_runs_may_mark_a_stage_at_the_same_instant(tmp_path):
     assert (tmp_path / "stamp").read_text() == "key\n" and [p.name for p in tmp_path.iterdir()] == ["stamp"]
 
 
+@pytest.mark.one_stack
 @pytest.mark.parametrize("function, call, place", [
     ("mark", "mark gone/stamp key", "gone/stamp"),
     ("run", "exp_dir=gone; run 0 true", "gone/log/stage0.log"),
@@ -216,6 +222,7 @@ def test_what_cannot_be_written_is_told_with_the_reason(tmp_path, function, call
     assert told == f"error: {place} cannot be written: No such file or directory\n"
 
 
+@pytest.mark.one_stack
 def test_nothing_is_left_in_the_home_folder(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
@@ -234,6 +241,7 @@ def test_nothing_is_left_in_the_home_folder(tmp_path):
     assert not [p for p in home.rglob("*")]
 
 
+@pytest.mark.one_stack
 def test_a_corpus_of_one_file_is_taken_to_stage_2(tmp_path):
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/corpora.md").read_text(), re.MULTILINE | re.DOTALL)
     (tmp_path / "an4.py").write_text(code)

@@ -2,7 +2,7 @@
 
     python -m tools.bench_loss [--threads 2] [--repeats 25] [--out loss.json]
 
-Forward and backward of each part as the training calls them. Shapes: a batch of conf/mini.yaml and one of
+Forward and backward of each part as the training calls them. Shapes: a batch of conf/mini-long.yaml and one of
 conf/librispeech-100h.yaml. Memory is by how much a part lets the process grow at its peak, each in a process of its own
 (Linux).
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.one_stack
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs/librispeech/omni_sparsity"
 TABLES = {path.parent.name: json.loads(path.read_text()) for path in sorted((RECIPE / "results").glob("*/table.json"))}

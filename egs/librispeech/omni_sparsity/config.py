@@ -22,7 +22,7 @@ from omni.strategies import SHIPPED, chosen
 
 @dataclass
 class Model:
-    """Frames are of 25 Hz where nothing else is said: four 10 ms feature frames."""
+    """Frames are the encoder's, of `stack` feature frames of 10 ms, where nothing else is said."""
 
     stack: int = setting(4, "feature frames in one encoder frame", unit="feature frames", low=1)
     projection_dim: int = setting(128, "of each feature frame, before stacking", low=1)

@@ -1,5 +1,9 @@
 """The search of tools/setup_env.sh for a Python 3.10."""
 
+import pytest
+
+pytestmark = pytest.mark.one_stack
+
 
 def dry_python(machine, *args: str, **more: str) -> str:
     code, out, err = machine.run("--dry-run", *args, **more)

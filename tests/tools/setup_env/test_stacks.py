@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.one_stack
+
 
 def dry_stack(machine, *args: str, **more: str) -> str:
     code, out, err = machine.run("--dry-run", *args, **more)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.one_stack
 
 
 def test_whole_setup_and_the_call_after_it(machine):

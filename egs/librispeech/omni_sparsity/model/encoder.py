@@ -68,7 +68,7 @@ class StreamingEncoder(nn.Module):
             lengths: (B,) int64, feature frames of each.
 
         Returns:
-            (B, T // 4, D) and (B,) int64 lengths at 25 Hz. Up to three last feature frames are dropped.
+            (B, T // stack, D) and (B,) int64 lengths in its frames. Up to stack - 1 last feature frames are dropped.
         """
         x, lengths, _ = self.frontend(x, lengths)
         x = self._silence_behind(self.position(x), lengths)

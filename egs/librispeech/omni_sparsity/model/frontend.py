@@ -1,4 +1,4 @@
-"""What stands before the Emformer: projection, stacking to 25 Hz, and causal convolutions over the last few frames."""
+"""What stands before the Emformer: projection, stacking, and causal convolutions over the last few frames."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..config import Model as ModelConfig
 
 FEATURE_DIM = 80  # log-mel energies of a frame
 FEATURE_MEAN, FEATURE_STD = -6.0, 4.0  # log-mel energies of speech in [-1, 1] lie about there
-KERNEL = 3  # frames of 25 Hz that a convolution sees: its own and those before
+KERNEL = 3  # stacked frames that a convolution sees: its own and those before
 CONVOLUTIONS = 2
 
 
 class Frontend(nn.Module):
-    """(B, T, 80) at 100 Hz -> (B, T // 4, D) at 25 Hz. An output frame sees its own 40 ms and what is before."""
+    """(B, T, 80) at 100 Hz -> (B, T // stack, D). An output frame sees its own feature frames and what is before."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -42,13 +42,13 @@ class Frontend(nn.Module):
             keep: output frames that will not come again with the next chunk; None: all.
 
         Returns:
-            (B, T // 4, D); lengths at 25 Hz; the cache for the next chunk, for each convolution the last
+            (B, T // stack, D); lengths in its frames; the cache for the next chunk, for each convolution the last
             two inputs, (B, 2, D).
         """
         x = self.projection((x - self.mean) / self.std)
         frames = x.size(1) // self.stack
-        x = x[:, : frames * self.stack].reshape(x.size(0), frames, -1)  # (B, T // 4, 4 * projection_dim)
-        x = torch.nn.functional.silu(self.stacked(x))  # (B, T // 4, D)
+        x = x[:, : frames * self.stack].reshape(x.size(0), frames, -1)  # (B, T // stack, stack * projection_dim)
+        x = torch.nn.functional.silu(self.stacked(x))  # (B, T // stack, D)
         if keep is None:
             keep = frames
         states: List[Tensor] = []

@@ -15,7 +15,7 @@ PARTS = ("loss", "simple", "pruned", "ctc", "distill", "frames")
 
 
 class Meter:
-    """Means over encoder frames (40 ms) of all processes, of the last `report` interval, for sub-networks max, min and
+    """Means over encoder frames of all processes, of the last `report` interval, for sub-networks max, min and
     random."""
 
     def __init__(self, processes: Processes, tensorboard: Optional[Path]) -> None:

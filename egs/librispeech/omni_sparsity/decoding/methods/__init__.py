@@ -4,5 +4,5 @@ A module has
 
     search(model, encoder_out, lengths, blank_penalty)    -> token ids of each utterance of the batch
 
-with encoder_out (B, T, D) at 25 Hz, lengths (B,) int64 and blank_penalty taken off blank's logit.
+with encoder_out (B, T, D), lengths (B,) int64 and blank_penalty taken off blank's logit.
 """

@@ -16,7 +16,7 @@ def search(
 ) -> List[List[int]]:
     """
     Args:
-        encoder_out: (B, T, D) at 25 Hz; lengths: (B,) int64.
+        encoder_out: (B, T, D); lengths: (B,) int64.
         blank_penalty: taken off the logit of blank, as icefall's option of that name: fewer deletions.
 
     Returns:
