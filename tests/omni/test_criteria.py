@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import omni
 from omni.criteria import importance
 
 
@@ -22,3 +23,12 @@ def test_squares_of_half_precision_do_not_vanish():
 def test_a_function_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"w: criterion gave shape \(2,\), want \(2, 2\)"):
         importance(lambda name, weight: weight[0], "w", nn.Parameter(torch.ones(2, 2)))
+
+
+def test_a_function_is_told_which_weight():
+    told = []
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    net = omni.Supernet(model, omni.Range(), criterion=lambda name, weight: told.append(name) or weight.abs())
+    net.global_ranking(0.5)
+    net.refresh()
+    assert told == ["0.weight", "1.weight"] * 3

@@ -82,6 +82,12 @@ def test_ranked_within_a_sub_network_the_denser_ones_keep_their_masks():
         net.refresh(within={"other": 0.5})
 
 
+def test_a_key_is_ranked_within_its_own_masks():
+    _, net = supernet()  # the importance is that of "fr"
+    net.refresh(key="en", exact=True, within=net.uniform(0.5))
+    assert net.mask("weight", 0.5, "en")[0].nonzero()[:, 0].add(1).tolist() == KEPT["en"]
+
+
 def test_groups_cannot_be_ranked_within_a_sub_network():
     net = omni.Supernet(nn.Linear(8, 4), {"weight": omni.Range(0.0, 0.5, "2:4")})
     with pytest.raises(ValueError, match="weight: structure '2:4' cannot be ranked within"):
