@@ -83,6 +83,15 @@ def test_prune_makes_any_model_sparse_by_its_present_weights():
     omni.prune_(model, {"weight": 0.75}, structure="unstructured", criterion="l2")
     assert int((model.weight != 0).sum()) == 8
     omni.prune_(model, {})
+    for spec in ({"weight": 0.5}, 0.5):
+        with torch.no_grad():
+            model.weight.copy_(torch.tensor([3.0, 1.0, 4.0, 2.0]).expand(8, 4))
+        omni.prune_(model, spec, criterion=lambda name, weight: 1 / weight.abs())
+        assert (model.weight != 0).all(dim=0).tolist() == [False, True, False, True]
+        with torch.no_grad():
+            model.weight.copy_(1.0 + 1e-6 * torch.arange(32.0).flip(0).view(8, 4))  # as good as equal, but not quite
+        omni.prune_(model, spec, structure="unstructured")
+        assert (model.weight != 0).flatten().tolist() == [True] * 16 + [False] * 16
     for spec, words in (({"height": 0.5}, "height: not a parameter of Linear"), ({"weight": 1.0}, "want 0 <= low")):
         with pytest.raises(ValueError, match=words):
             omni.prune_(model, spec)

@@ -44,6 +44,8 @@ def test_round_trip_is_bit_exact_and_small(structure):
     for blocks in (net.targets, net.blocks):
         assert same(omni.unpack(omni.pack(model.state_dict(), blocks)), back)
     assert same(omni.unpack(omni.pack(net)), back) and same(omni.unpack(omni.pack(model)), back)
+    if structure in ("unstructured", "1:16"):  # a bit for each value
+        assert packed["sparse"]["0.weight"]["bits"].numel() == 128 * 80 // 8
     assert omni.pack(net)["sparse"].keys() == packed["sparse"].keys() == {"0.weight", "1.weight"}
 
 

@@ -14,6 +14,12 @@ def test_a_spec_comes_back_and_another_model_refuses_it(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["spec.json"]  # nothing beside it
     assert omni.load_spec(path, model) == {"weight": 0.5} == json.loads(path.read_text())["sparsity"]
     assert omni.load_spec(path, nn.Linear(8, 16)) == {"weight": 0.5}
+    omni.save_spec(path, {"weight": 0.0}, model)
+    assert omni.load_spec(path, model) == {"weight": 0.0}
+    path.write_text(path.read_text().replace("0.0", "1.0"))
+    with pytest.raises(ValueError, match=f"^{path}: weight: sparsity 1.0, want 0 <= sparsity < 1"):
+        omni.load_spec(path, model)
+    omni.save_spec(path, {"weight": 0.5}, model)
     with pytest.raises(ValueError, match="other parameters"):
         omni.load_spec(path, nn.Linear(8, 24))
 

@@ -37,6 +37,7 @@ def test_n_of_m_drops_the_smallest_of_each_group_and_the_cheapest_group_first(ex
     assert kept(structure, weight, 0.25, exact).tolist() == [[1, 1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 0, 1, 1]]
     assert kept(structure, weight, 0.5, exact).tolist() == [[1, 1, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 0, 0, 1, 1]]
     assert structure.limit == 0.5
+    assert structure.scores(weight.abs()).tolist() == [[[1.5], [pytest.approx(0.1)]], [[5.5], [0.5]]]
 
 
 def test_n_of_m_groups_of_a_convolution_are_input_channels_at_one_place_of_the_kernel():

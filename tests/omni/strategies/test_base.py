@@ -76,8 +76,9 @@ def test_what_a_strategy_does_that_says_nothing_else(net):
 
 def test_one_of_your_own_is_a_file_and_a_class(tmp_path, net):
     """With annotations that are strings, settings of its own, and no decorator."""
-    (tmp_path / "coin.py").write_text(COIN)
-    name = f"{tmp_path}/coin.py:Coin"
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "a:b/coin.py").write_text(COIN)
+    name = f"{tmp_path}/a:b/coin.py:Coin"
     kind = omni.strategy_class(name)
     assert kind.name == name and names(kind) == ["refresh_every", "heads", "extra"]
     coin = build(kind, [Given("heads", "1e-1", "here"), Given("extra", {0: 1}, "here")])
