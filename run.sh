@@ -49,11 +49,11 @@ help() {
 usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two cores and no GPU
 
   stage        what it makes                                       minutes (mini, two cores)
-  environment  .venv (or .venv-modern), kaldifeat built            2 to 4
-  0 corpus     speech in LibriSpeech layout, checked manifests     1.5
-  1 features   80-bin fbank, speed perturbation, noise             1.5
+  environment  .venv (or .venv-modern), kaldifeat built            4
+  0 corpus     speech in LibriSpeech layout, checked manifests     2.5
+  1 features   80-bin fbank, speed perturbation, noise             2.5
   2 lang       sentencepiece BPE                                   0
-  3 train      the supernet, pruned RNN-T loss                     22 to 44 or more
+  3 train      the supernet, pruned RNN-T loss                     19
   4 subnets    averaged checkpoint, sub-networks cut out of it     0.2
   5 decode     every dev and test set x sub-network                1
   6 report     results.json RESULTS.md pareto.png report.html      0.1
