@@ -19,7 +19,7 @@ from egs.librispeech.omni_sparsity.experiments.jobs import ask
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "tools/reproduce.sh"
-SETTING = condition.Condition("mini", 8.0, "mini.yaml", [0.5], [1], systems={
+SETTING = condition.Condition("mini", 8.0, "mini-long.yaml", [0.5], [1], systems={
     "dense": {"omni.strategy": "dense"}, "pruned": {"omni.strategy": "gradual"}, "omni": {}})
 
 
