@@ -21,15 +21,17 @@ for stack in $stacks; do
 done
 # Side by side, a core each: what the last one says stands here as it comes, the other's when it is done.
 first=${stacks% *} last=${stacks##* } other=
+once=()
+[ "$first" = "$last" ] || once=(-m "not one_stack")
 log=$(mktemp)
 trap '[ -z "$other" ] || kill "$other" 2>/dev/null || :; rm -f "$log"' EXIT
 if [ "$first" != "$last" ]; then
-  "${pythons[$first]}" -m pytest -p no:cacheprovider -m "not one_stack" "$@" >"$log" 2>&1 &
+  "${pythons[$first]}" -m pytest -p no:cacheprovider "$@" >"$log" 2>&1 &
   other=$!
 fi
 failed=
 echo "== stack $last: pytest $*"
-"${pythons[$last]}" -m pytest -p no:cacheprovider "$@" || failed=$last
+"${pythons[$last]}" -m pytest -p no:cacheprovider "${once[@]}" "$@" || failed=$last
 if [ -n "$other" ]; then
   wait "$other" || failed="$first $failed"
   echo "== stack $first: pytest $*"

@@ -73,6 +73,7 @@ def test_two_machines_train_what_one_process_does_and_resume_exactly(shared, dat
     assert_same(two, again, torch.equal)
 
 
+@pytest.mark.one_stack
 def test_a_killed_process_is_told_and_one_goes_on_alone(shared, data_dir, tmp_path):
     shared.train.num_epochs = 5  # long enough to be in time
     unbroken = train(shared, data_dir, tmp_path / "1")
