@@ -34,7 +34,7 @@ recipe=egs/librispeech/omni_sparsity
 recipe_module=egs.librispeech.omni_sparsity
 export PYTHONPATH=$PWD  # nothing else: a k2 or lhotse of another project must not come first
 # Threads that wait for each other spin, by default for so long that one other busy process makes a training of as many
-# threads as cores many times slower.
+# threads as cores many times slower. So much shorter that it helps there, and not yet so short that it costs alone.
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-4000}
 # torch 1.13's matrix products take a slow path on AMD, which this variable turns off; on Intel it would turn AVX-512
 # off.

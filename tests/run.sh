@@ -31,7 +31,9 @@ if [ "$first" != "$last" ]; then
 fi
 failed=
 echo "== stack $last: pytest $*"
-"${pythons[$last]}" -m pytest -p no:cacheprovider "${once[@]}" "$@" || failed=$last
+"${pythons[$last]}" -m pytest -p no:cacheprovider "${once[@]}" "$@" || {
+  [ $? = 5 ] && [ -n "$other" ]  # 5: no test is left, all that was asked for runs in the other stack
+} || failed=$last
 if [ -n "$other" ]; then
   wait "$other" || failed="$first $failed"
   echo "== stack $first: pytest $*"
