@@ -15,6 +15,7 @@ num_epochs=
 max_duration=
 sparsities="0 0.5 0.7 0.8 0.9"
 specs=
+values=int8
 decoding_method=greedy_search
 nj=$(nproc 2>/dev/null || echo 2)
 world_size=1
@@ -72,6 +73,8 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   --max-duration S           seconds of audio in a batch           (configuration)
   --sparsities "S S ..."     shares of zeros to add, 0 to below 1  (0 0.5 0.7 0.8 0.9)
   --specs "FILE ..."         more sub-networks to add, as spec files (omni.save_spec)
+  --values T                 int8 | float16 | float32, of matrices in
+                             the files that ship                 (int8)
   --decoding-method M        search of stage 5, as icefall names it  (greedy_search)
   --nj N --world-size N      processes for data; for training      (cores; 1)
   --num-nodes N --node-rank R --master HOST:PORT
@@ -105,8 +108,8 @@ while [ $# -gt 0 ]; do
     --help | -h) help; exit 0 ;;
     --set) [ $# -ge 2 ] || fail "--set wants section.name=value"; set_args+=(--set "$2"); shift 2 ;;
     --stage | --stop-stage | --corpus | --download-dir | --data-dir | --exp-dir | --config | --loss | --num-epochs | \
-      --max-duration | --sparsities | --specs | --decoding-method | --nj | --world-size | --seed | --mini-scale | \
-      --skip-bad | --full-libri | --fbank | --stack | --python | --num-nodes | --node-rank | --master)
+      --max-duration | --sparsities | --specs | --values | --decoding-method | --nj | --world-size | --seed | \
+      --mini-scale | --skip-bad | --full-libri | --fbank | --stack | --python | --num-nodes | --node-rank | --master)
       [ $# -ge 2 ] || fail "$1 wants a value (./run.sh --help)"
       name=${1#--}
       printf -v "${name//-/_}" %s "$2"
@@ -135,6 +138,7 @@ for flag in skip_bad full_libri; do
   [[ ${!flag} =~ ^[01]$ ]] || fail "--${flag/_/-} ${!flag}: want 0 or 1"
 done
 case $fbank in auto | kaldifeat | lhotse) ;; *) fail "--fbank $fbank: want auto, kaldifeat or lhotse" ;; esac
+case $values in int8 | float16 | float32) ;; *) fail "--values $values: want int8, float16 or float32" ;; esac
 case $stack in auto | k2 | modern) ;; *) fail "--stack $stack: want auto, k2 or modern" ;; esac
 case $corpus in
   *.py) [ -f "$corpus" ] || fail "--corpus $corpus: no such file" ;;
@@ -268,7 +272,8 @@ fi
 
 if wanted 4; then
   log "stage 4: subnets"
-  run 4 "$python" -m "$recipe_module.subnets" "${settings[@]}" --exp-dir "$exp_dir" --sparsities "$sparsities" \
+  run 4 "$python" -m "$recipe_module.subnets" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir" \
+    --sparsities "$sparsities" --values "$values" --command "$command_line" \
     --specs ${spec_files[@]+"${spec_files[@]}"}
 fi
 

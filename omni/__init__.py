@@ -20,9 +20,9 @@ _HOMES = {
     "Plan": "curriculum", "Range": "targets", "Report": "counts", "Sampler": "sampler", "Spec": "spec",
     "Supernet": "supernet", "compare": "counts", "describe": "overview", "fingerprint": "spec",
     "gradual_sparsity": "schedule", "Strategy": "strategies", "strategy": "strategies",
-    "strategy_class": "strategies", "strategy_names": "strategies", "load_pt": "loading", "load_spec": "spec",
-    "pack": "packing", "parse_structure": "structures", "prune_": "prune", "report": "counts", "save_spec": "spec",
-    "unpack": "packing",
+    "strategy_class": "strategies", "strategy_names": "strategies", "load": "ship.shipped", "load_pt": "loading",
+    "load_spec": "spec", "pack": "packing", "parse_structure": "structures", "prune_": "prune", "report": "counts",
+    "save_spec": "spec", "unpack": "packing",
 }
 
 __all__ = list(_HOMES)

@@ -1,11 +1,12 @@
-"""A sparse model as a small file: kept blocks and one bit a block, in place of the zeros."""
+"""A sparse model without its zeros: kept blocks and which they are, in memory or as the file that ships (ship/)."""
 
 from __future__ import annotations
 
 import ctypes
 import math
 import zlib
-from typing import Any, Dict, Mapping
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +19,38 @@ VERSION = 2  # 1 had no checksums
 
 
 def pack(
-    state: Supernet | nn.Module | Mapping[str, Tensor], blocks: Mapping[str, Structure | Target] | None = None
-) -> Dict[str, Any]:
-    """State dict -> what `torch.save` should write. Lossless.
+    state: Supernet | nn.Module | Mapping[str, Tensor],
+    blocks: Mapping[str, Structure | Target] | None = None,
+    *,
+    file: str | Path | None = None,
+    values: str = "int8",
+    about: Optional[Mapping[str, Any]] = None,
+    coded: bool = True,
+) -> Dict[str, Any] | None:
+    """State dict -> the file that ships, or without `file` a dictionary for `torch.save`, which loses nothing.
 
     Args:
         state: plain state dict of a pruned model; or the model, or its supernet.
         blocks: structure of the weights that were pruned (`net.blocks`, or `net.targets`); others are kept as they are.
             Without it those of the supernet, or of the weights that `Supernet(model, Range())` would prune. A weight is
             stored sparse only where that is smaller.
+        file: `<name>.omni.safetensors` to write, whole or not at all, in the format of docs/shipping.md; `omni.load`
+            reads it without torch. The other arguments are of this file.
+        values: of weights of two dimensions or more, embeddings too: "int8" with a scale an output, "float16" or
+            "float32". Norms and biases are float32.
+        about: more to say in the header: {key: what JSON can hold}.
+        coded: int8 values and masks near their entropy, decoded when loaded; False: as they are, mapped from the file.
 
     Returns:
-        {"omni_pack": 2, "plain": {name: tensor}, "sparse": {name: {"shape", "blocks", "bits", "kept"}}, "sums": {name:
-        CRC-32}}; `bits` is uint8, least significant bit first, `kept` (number of kept blocks, rows * cols).
+        None with `file`. Else {"omni_pack": 2, "plain": {name: tensor}, "sparse": {name: {"shape", "blocks", "bits",
+        "kept"}}, "sums": {name: CRC-32}}; `bits` is uint8, least significant bit first, `kept` (number of kept blocks,
+        rows * cols).
 
     Raises:
-        ValueError: a weight that is not a whole number of its blocks.
+        ValueError: a weight that is not a whole number of its blocks, or of values that the file cannot hold.
         RuntimeError: the supernet's model holds other parameters than it did.
         TypeError: a state dict without blocks, or something else.
+        ImportError: `file` without the safetensors package.
     """
     if blocks is None:
         blocks = _default_blocks(state)
@@ -46,6 +61,8 @@ def pack(
     if not isinstance(state, Mapping) or not isinstance(blocks, Mapping):
         given = f"pack({type(state).__name__}, {type(blocks).__name__})"
         raise TypeError(f"{given}: want a state dict and {{name: blocks}}")
+    if file is not None:
+        return _ship(state, blocks, Path(file), values, about, coded)
     plain, sparse, sums = {}, {}, {}
     for name, value in state.items():
         if not isinstance(value, Tensor):
@@ -91,6 +108,25 @@ def unpack(packed: Mapping[str, Any]) -> Dict[str, Tensor]:
             if type(sums[name]) is not int or sums[name] != _checksum(state[name]):
                 raise ValueError(f"{name}: damaged, its values do not have their checksum")
     return state
+
+
+def _ship(
+    state: Mapping[str, Tensor], blocks: Mapping[str, Any], file: Path, values: str, about: Any, coded: bool
+) -> None:
+    from .ship import shipped
+
+    arrays, grids = {}, {}
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"pack: {name} is no tensor but {type(value).__name__}")
+        value = value.detach().cpu()
+        arrays[name] = (value.float() if value.is_floating_point() else value).numpy()
+        if name in blocks:
+            grid = _grid(name, blocks[name])
+            if not grid.divides(value.shape):
+                raise ValueError(f"{name}: shape {tuple(value.shape)} is not a whole number of {grid} blocks")
+            grids[name] = (grid.rows, grid.cols)
+    shipped.write(file, arrays, grids, values, about, coded)
 
 
 def _default_blocks(state: Any) -> Mapping[str, Structure]:

@@ -18,6 +18,7 @@ from egs.librispeech.omni_sparsity.loss.backend import loss_backend
 from egs.librispeech.omni_sparsity.training.checkpoint import load_checkpoint
 from local.mini import grammar
 from local.mini.designs import DESIGNS
+from omni.ship import container
 
 ROOT = Path(__file__).parents[1]
 SETS = ("dev-clean", "dev-other", "test-clean", "test-other")
@@ -79,8 +80,9 @@ def test_a_second_call_does_nothing_again(toy):
 
 
 def made(root: Path, *patterns):
-    """{file: content} of what a stage made."""
-    return {p.relative_to(root): p.read_bytes() for pattern in patterns for p in sorted(root.glob(pattern))}
+    """{file: content} of what a stage made; of a file that ships the tensors, as its header names the command."""
+    return {p.relative_to(root): container.read(p)[1]["sha256"] if p.suffix == ".safetensors" else p.read_bytes()
+            for pattern in patterns for p in sorted(root.glob(pattern))}
 
 
 @pytest.mark.parametrize("stage, last, sign, patterns", [
@@ -88,7 +90,7 @@ def made(root: Path, *patterns):
                  marks=pytest.mark.one_stack),
     pytest.param(1, 2, "data/fbank/*/*.lca", ("data/fbank/*/*.lca", "data/lang_bpe_200/*"),
                  marks=pytest.mark.one_stack),
-    (3, 4, "exp/checkpoint-5.pt", ("exp/subnets/*.pt",)),
+    (3, 4, "exp/checkpoint-5.pt", ("exp/subnets/*.safetensors",)),
     (5, 6, "exp/greedy_search/recogs-*", ("exp/greedy_search/*.txt",)),
 ])
 def test_killed_in_the_middle_it_goes_on_to_the_same_results(toy, tmp_path, stage, last, sign, patterns):

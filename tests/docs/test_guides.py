@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("omni.md", "omni-examples.md", "strategies.md", "plug-in.md")
+PAGES = ("omni.md", "omni-examples.md", "strategies.md", "plug-in.md", "shipping.md")
 BLOCKS = [
     (page, re.findall(r"^#+ (.*)", text[: match.start()], re.MULTILINE)[-1], match[1].strip(), match[2])
     for page, text in ((name, (ROOT / "docs" / name).read_text(encoding="utf-8")) for name in PAGES)

@@ -1,7 +1,6 @@
 """`python -m egs.librispeech.omni_sparsity.decoding` on sub-networks of random weights."""
 
 import dataclasses
-import hashlib
 import json
 import sys
 
@@ -12,7 +11,7 @@ from egs.librispeech.omni_sparsity import registry
 from egs.librispeech.omni_sparsity.decoding import __main__ as decode
 from egs.librispeech.omni_sparsity.decoding import methods, scoring
 from egs.librispeech.omni_sparsity.model.transducer import Transducer, shipped
-from egs.librispeech.omni_sparsity.subnets.formats import pt
+from egs.librispeech.omni_sparsity.subnets.formats import safetensors as storage
 from egs.librispeech.omni_sparsity.subnets.index import write_index
 from egs.librispeech.omni_sparsity.subnets.subnet import Subnet
 
@@ -23,14 +22,14 @@ def exp_dir(config, tmp_path):
     subnets = []
     for seed, name in enumerate(("sparsity-0.5", "0.6MB")):
         torch.manual_seed(seed)
-        model, file = Transducer(config.model), tmp_path / "exp/subnets" / f"{name}.pt"
-        pt.write(file, dataclasses.asdict(config.model), shipped(model.state_dict()), {})
+        model, file = Transducer(config.model), tmp_path / "exp/subnets" / f"{name}.omni.safetensors"
+        storage.write(file, dataclasses.asdict(config.model), shipped(model.state_dict()), {}, "int8", {}, b"")
         subnets.append(Subnet(
             name=name, system="omni", origin="uniform", sparsity=0.5, measured_sparsity=0.5,
             spec=f"subnets/{name}.json",
-            file=f"subnets/{name}.pt", bytes=file.stat().st_size, params_total=1, params_nonzero=1, train_passes=1,
+            file=f"subnets/{name}.omni.safetensors", bytes=file.stat().st_size, params_total=1, params_nonzero=1, train_passes=1,
             train_seconds=1.0, loss_backend="native", epoch=2, avg=1,
-            checkpoint=hashlib.sha256(file.read_bytes()).hexdigest()[:16]))
+            checkpoint=storage.digest_of(storage.load(file))))
     write_index(tmp_path / "exp", subnets)
     (tmp_path / "toy.yaml").write_text(config.to_yaml())
     return tmp_path / "exp"
@@ -103,8 +102,8 @@ def test_an_unknown_method_is_one_line_that_lists_the_known(run, exp_dir, capsys
 
 
 def test_a_file_that_is_not_the_listed_one_is_refused(run, exp_dir, capsys):
-    path = exp_dir / "subnets/0.6MB.pt"
-    path.write_bytes((exp_dir / "subnets/sparsity-0.5.pt").read_bytes())
+    path = exp_dir / "subnets/0.6MB.omni.safetensors"
+    path.write_bytes((exp_dir / "subnets/sparsity-0.5.omni.safetensors").read_bytes())
     with pytest.raises(SystemExit):
         run()
     assert f"{path}: not the file that subnets.json lists" in capsys.readouterr().err

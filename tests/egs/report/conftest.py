@@ -42,7 +42,7 @@ def fabricate(
             "sparsity": sparsity,
             "measured_sparsity": round(sparsity * 0.998, 4),
             "spec": f"subnets/sparsity-{sparsity:g}.json",
-            "file": f"subnets/sparsity-{sparsity:g}.pt",
+            "file": f"subnets/sparsity-{sparsity:g}.omni.safetensors",
             "params_total": 1_234_567,
             "params_nonzero": 134_567 + round(1_100_000 * (1 - sparsity)),
             "bytes": 540_000 + round(4_400_000 * (1 - sparsity)),

@@ -14,11 +14,13 @@ from egs.librispeech.omni_sparsity.training.trainer import Trainer
 class Experiment:
     """A training's folder, to do with as a test likes."""
 
-    def __init__(self, config, path):
-        self.config, self.path, self.folder = config, path, path / "subnets"
+    def __init__(self, config, data_dir, path):
+        self.config, self.data_dir, self.path, self.folder = config, data_dir, path, path / "subnets"
 
-    def stage4(self, *sparsities, avg=1, specs=()):
-        return make_subnets(self.config, self.path, 2, avg, list(sparsities), list(specs))
+    def stage4(self, *sparsities, avg=1, specs=(), values="float32"):
+        """float32: what comes back is what was trained, bit for bit."""
+        made_of = {"epoch": 2, "avg": avg, "precision": values}
+        return make_subnets(self.config, self.data_dir, self.path, made_of, list(sparsities), list(specs), "a command")
 
     def drift(self, epoch, seed, size=1.0):
         """Adds noise to the averaged weights of a checkpoint; -> them, by name."""
@@ -43,7 +45,7 @@ def _experiment(config, data_dir, trained, tmp_path):
     if name not in folders:
         Trainer(config, data_dir, root / name, tensorboard=False).run(0, 0)
         folders[name] = root / name
-    return Experiment(config, shutil.copytree(folders[name], tmp_path / "exp"))
+    return Experiment(config, data_dir, shutil.copytree(folders[name], tmp_path / "exp"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from egs.librispeech.omni_sparsity.subnets.formats import load_subnet
 
 
 def _state(experiment, name):
-    return shipped(load_subnet(experiment.folder / f"{name}.pt").state_dict())
+    return shipped(load_subnet(experiment.folder / f"{name}.omni.safetensors").state_dict())
 
 
 def test_the_weights_are_the_mean_over_the_epochs_asked_for(dense):
@@ -84,7 +84,8 @@ def test_each_is_what_pruning_alone_gives_and_checkpoints_are_loaded_once(supern
     supernet.stage4(0.9, 0.5, 0.0)  # each is cut from the whole network, not from what the one before left
     assert len(calls) == 1
     for sparsity in (0.0, 0.5, 0.9):
-        cutter = cut.Cutter(supernet.config, supernet.path, {"epoch": 2, "avg": 1})
+        cutter = cut.Cutter(supernet.config, supernet.path, {"epoch": 2, "avg": 1, "precision": "float32"},
+                            supernet.data_dir / "lang_bpe_20/bpe.model", "")
         cutter.net.prune_(cutter.net.uniform(sparsity))
         alone, found = shipped(cutter.net.model.state_dict()), _state(supernet, f"sparsity-{sparsity:g}")
         assert all(torch.equal(alone[name], found[name]) for name in alone) and set(alone) == set(found)
@@ -95,6 +96,6 @@ def test_what_is_said_of_one_is_measured_on_its_file(supernet):
     state = _state(supernet, "sparsity-0.5")
     assert subnet.params_total == sum(v.numel() for v in state.values())
     assert subnet.params_nonzero == sum(int(v.count_nonzero()) for v in state.values()) < subnet.params_total
-    assert subnet.bytes == (supernet.folder / "sparsity-0.5.pt").stat().st_size
+    assert subnet.bytes == (supernet.folder / "sparsity-0.5.omni.safetensors").stat().st_size
     assert subnet.measured_sparsity == pytest.approx(0.5, abs=0.01) and (subnet.epoch, subnet.avg) == (2, 1)
     assert omni.load_spec(supernet.folder / "sparsity-0.5.json", Transducer(supernet.config.model))

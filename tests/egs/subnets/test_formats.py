@@ -2,10 +2,10 @@
 
 import copy
 import dataclasses
-import hashlib
 import sys
 
 import pytest
+import sentencepiece as spm
 import torch
 
 import omni
@@ -13,20 +13,24 @@ from egs.librispeech.omni_sparsity import registry
 from egs.librispeech.omni_sparsity.config import Model
 from egs.librispeech.omni_sparsity.model.transducer import Transducer, shipped
 from egs.librispeech.omni_sparsity.subnets import formats
-from egs.librispeech.omni_sparsity.subnets.formats import load_subnet, pt
+from egs.librispeech.omni_sparsity.subnets.formats import load_subnet
+from egs.librispeech.omni_sparsity.subnets.formats import safetensors as storage
+from egs.librispeech.omni_sparsity.subnets.tokens import without_normalizer
 from omni.errors import UserError
-from omni.loading import load_pt
+from omni.ship import container
 
 SMALL = Model(encoder_dim=32, num_heads=4, ffn_dim=64, num_layers=1, vocab_size=20, decoder_dim=16, joiner_dim=16,
               projection_dim=8)
+SETTINGS = dataclasses.asdict(SMALL)
 
 
 @pytest.fixture
 def whole(tmp_path):
     """(file, the model in it)."""
     model = Transducer(SMALL).eval()
-    pt.write(tmp_path / "s.pt", dataclasses.asdict(SMALL), shipped(model.state_dict()), {})
-    return tmp_path / "s.pt", model
+    path = tmp_path / "s.omni.safetensors"
+    storage.write(path, SETTINGS, shipped(model.state_dict()), {}, "float32", {"name": "s"}, b"tokens")
+    return path, model
 
 
 def _refused(path, digest=None):
@@ -38,10 +42,13 @@ def _refused(path, digest=None):
 
 def test_the_model_comes_back(whole):
     path, model = whole
-    found = load_subnet(path, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
+    found = load_subnet(path, storage.digest_of(storage.load(path)))
     assert not found.training
     wanted = shipped(model.state_dict())
     assert all(torch.equal(wanted[name], value) for name, value in shipped(found.state_dict()).items())
+    inside = storage.load(path)
+    assert inside.plain["bpe"].tobytes() == b"tokens" and inside.about["model"] == SETTINGS
+    assert storage.parameters(inside) == {name: value.numel() for name, value in wanted.items()}
 
 
 @pytest.mark.parametrize("change, says", [
@@ -52,98 +59,92 @@ def test_the_model_comes_back(whole):
     (lambda state: state.update({"decoder.embedding.weight": torch.ones(3, 3)}), "another shape"),
 ])
 def test_weights_that_are_missing_or_too_many_are_named(whole, change, says):
-    path, _ = whole
-    content = load_pt(path)
-    state = omni.unpack(content["weights"])
+    path, model = whole
+    state = shipped(model.state_dict())
     change(state)
-    torch.save({**content, "weights": omni.pack(state, {})}, path)
+    storage.write(path, SETTINGS, state, {}, "int8", {}, b"")
     assert says in _refused(path)
 
 
 @pytest.mark.parametrize("change, says", [
-    (lambda c: c["weights"]["plain"].pop("decoder.embedding.weight"), "decoder.embedding.weight: damaged"),
-    (lambda c: c["weights"]["plain"].update({"decoder.embedding.weight": "x"}), "decoder.embedding.weight: damaged"),
-    (lambda c: c["config"].pop("num_layers"), "setting of the model num_layers is missing"),
-    (lambda c: c["config"].update(newer=1), "setting of the model newer is none"),
-    (lambda c: c["config"].update(num_layers="x"), "its settings make no model"),
-    (lambda c: c["weights"].pop("sparse"), "not a sub-network of stage 4"),
-    (lambda c: c.pop("config"), "not a sub-network of stage 4"),
-    (lambda c: c.update(config=3), "not a sub-network of stage 4"),
+    (lambda s: s.pop("num_layers"), "setting of the model num_layers is missing"),
+    (lambda s: s.update(newer=1), "setting of the model newer is none"),
+    (lambda s: s.update(num_layers="x"), "its settings make no model"),
 ])
-def test_what_is_damaged_in_a_whole_file_is_named(whole, change, says):
-    path, _ = whole
-    content = load_pt(path)
-    change(content)
-    torch.save(content, path)
+def test_settings_that_make_no_model_are_named(whole, change, says):
+    path, model = whole
+    settings = dict(SETTINGS)
+    change(settings)
+    storage.write(path, settings, shipped(model.state_dict()), {}, "int8", {}, b"")
     assert says in _refused(path)
 
 
-@pytest.mark.parametrize("content", [[1], {}, {"model": {}}, 3, None, torch.ones(2)])
-def test_other_files_of_torch_are_refused(tmp_path, content):
-    torch.save(content, tmp_path / "s.pt")
-    assert "not a sub-network of stage 4" in _refused(tmp_path / "s.pt")
+def test_files_of_others_are_refused(tmp_path, whole):
+    path = tmp_path / "other.omni.safetensors"
+    omni.pack({"w": torch.ones(2, 2)}, {}, file=path)
+    assert "of kind None, want 'emformer-transducer'" in _refused(path)
+    container.rewrite(whole[0], {"model": 3})
+    assert "its header has no model" in _refused(whole[0])
+    path.write_bytes(b"x" * 100)
+    assert "not a whole safetensors file" in _refused(path)
+    assert "no such file; stage 4" in _refused(tmp_path / "absent.omni.safetensors")
 
 
-@pytest.mark.parametrize("data", [b"", b"x" * 100])
-def test_no_file_of_torch_at_all(tmp_path, data):
-    (tmp_path / "s.pt").write_bytes(data)
-    assert "not a sub-network of stage 4" in _refused(tmp_path / "s.pt")
-    assert "no such file; stage 4" in _refused(tmp_path / "absent.pt")
-
-
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
-def test_overwritten_bytes_are_noticed_with_and_without_a_digest(whole, share):
+def test_overwritten_bytes_and_another_file_are_noticed(whole):
     path, _ = whole
     data = bytearray(path.read_bytes())
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    at = int(len(data) * share)
+    at = len(data) * 2 // 3
     data[at:at + 64] = b"\x11" * 64
+    assert "not the file that subnets.json lists (0000" in _refused(path, "0" * 16)
     path.write_bytes(data)
-    assert "damaged" in _refused(path)
-    assert f"not the file that subnets.json lists ({digest})" in _refused(path, digest)
+    assert "changed since it was written" in _refused(path)
     path.write_bytes(data[:at])
-    assert "not a sub-network" in _refused(path)
+    assert "not a whole safetensors file" in _refused(path)
 
 
-def test_another_whole_file_is_not_the_one_that_is_listed(whole):
-    assert "not the file that subnets.json lists" in _refused(whole[0], "0" * 16)
-
-
-class Malicious:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-def test_nothing_is_run_that_a_file_asks_for(whole, tmp_path):
-    path, _ = whole
-    content = torch.load(path)
-    content["config"] = Malicious(tmp_path / "proof")
-    torch.save(content, path)
-    _refused(path)
-    assert not (tmp_path / "proof").exists()
-    Malicious(tmp_path / "proof").__reduce__()[0](tmp_path / "proof", "w").close()  # what it would have done
-    assert (tmp_path / "proof").exists()
+def test_what_is_noted_leaves_the_model_alone(whole):
+    path, model = whole
+    before = storage.load(path)
+    storage.note(path, {"results": {"greedy_search": {"test-clean": 7.93}}})
+    after = storage.load(path)
+    assert after.about == {**before.about, "results": {"greedy_search": {"test-clean": 7.93}}}
+    assert after.sha256 == before.sha256
+    noted = path.stat().st_mtime_ns
+    storage.note(path, {"results": {"greedy_search": {"test-clean": 7.93}}})
+    assert path.stat().st_mtime_ns == noted
 
 
 def test_a_format_is_a_file_and_another_is_one_line(tmp_path):
-    assert registry.names(formats) == ["pt"]
-    assert f"{tmp_path / 's.zip'}: format zip: want one of pt" in _refused(tmp_path / "s.zip")
+    assert registry.names(formats) == ["safetensors"]
+    assert f"{tmp_path / 's.zip'}: format zip: want one of safetensors" in _refused(tmp_path / "s.zip")
 
 
 def test_a_pruned_model_comes_back_with_its_zeros(tmp_path):
     model = Transducer(SMALL).eval()
+    dense = copy.deepcopy(model)
     net = omni.Supernet(model, {r"encoder\.emformer\..*pos_ff\.1\.weight": omni.Range(0.0, 0.9, "8x1")})
     net.prune_(net.uniform(0.9))
     blocks = {name: target.blocks for name, target in net.targets.items()}
-    pt.write(tmp_path / "s.pt", dataclasses.asdict(SMALL), shipped(model.state_dict()), blocks)
-    dense = copy.deepcopy(model)
-    pt.write(tmp_path / "d.pt", dataclasses.asdict(SMALL), shipped(dense.state_dict()), {})
-    found = load_subnet(tmp_path / "s.pt").state_dict()
+    files = [tmp_path / f"{name}.omni.safetensors" for name in ("sparse", "dense")]
+    storage.write(files[0], SETTINGS, shipped(model.state_dict()), blocks, "float32", {}, b"")
+    storage.write(files[1], SETTINGS, shipped(dense.state_dict()), blocks, "float32", {}, b"")
+    found = load_subnet(files[0]).state_dict()
     assert blocks and all(torch.equal(found[name], value) for name, value in shipped(model.state_dict()).items())
-    assert (tmp_path / "s.pt").stat().st_size < (tmp_path / "d.pt").stat().st_size
+    assert files[0].stat().st_size < files[1].stat().st_size
+
+
+def test_the_bpe_model_that_ships_is_small_and_decodes_the_same(data_dir, tmp_path):
+    path = data_dir / "lang_bpe_20/bpe.model"
+    small = spm.SentencePieceProcessor(model_proto=without_normalizer(path))
+    whole = spm.SentencePieceProcessor(model_file=str(path))
+    ids = whole.encode("LAMP ON RED DOOR")
+    assert small.encode("LAMP ON RED DOOR") == ids and small.decode(ids) == whole.decode(ids) == "LAMP ON RED DOOR"
+    assert len(without_normalizer(path)) < 5000 < path.stat().st_size
+    (tmp_path / "bpe.model").write_bytes(b"\xff\xff")
+    with pytest.raises(UserError, match="bpe.model: not a model of sentencepiece's"):
+        without_normalizer(tmp_path / "bpe.model")
+    with pytest.raises(UserError, match="none.model: not there; stage 2"):
+        without_normalizer(tmp_path / "none.model")
 
 
 def test_the_index_is_read_without_torch():

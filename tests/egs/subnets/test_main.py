@@ -34,7 +34,7 @@ def test_another_size_is_added_to_those_that_are_there(supernet):
     assert [subnet.name for subnet in supernet.stage4(0.75)] == ["sparsity-0", "sparsity-0.75", "sparsity-0.9"]
     after = _files(supernet)
     assert {name for name in after if after[name] != before.get(name)} == {
-        "sparsity-0.75.pt", "sparsity-0.75.json", "subnets.json"}
+        "sparsity-0.75.omni.safetensors", "sparsity-0.75.json", "subnets.json"}
     assert supernet.stage4(0.9) == read_index(supernet.path) and _files(supernet) == after
 
 
@@ -45,7 +45,7 @@ def test_a_spec_that_lies_in_the_folder_is_a_sub_network(supernet, capsys):
     mean = _net(supernet).mean_sparsity(spec)
     assert (found.name, found.origin, found.system) == ("0.6MB", "searched", "omni")
     assert found.sparsity == pytest.approx(mean, abs=1e-6) and found.measured_sparsity == pytest.approx(mean, abs=0.01)
-    assert found.file == "subnets/0.6MB.pt" and found.bytes < dense.bytes
+    assert found.file == "subnets/0.6MB.omni.safetensors" and found.bytes < dense.bytes
     assert found.decoded_as == "epoch-2-avg-1-0.6MB" and dense.decoded_as == "epoch-2-avg-1-sparsity-0"
     _spec(supernet, supernet.folder / "0.6MB.json", rest=0.9)
     _, changed = supernet.stage4(0.0)
@@ -79,7 +79,7 @@ def test_what_has_no_spec_any_more_is_dropped_with_a_word(supernet, capsys):
     (supernet.folder / "sparsity-0.5.json").unlink()
     assert [subnet.name for subnet in supernet.stage4(0.0)] == ["sparsity-0"]
     assert "sparsity-0.5: dropped, subnets/sparsity-0.5.json is gone" in capsys.readouterr().out
-    assert set(_files(supernet)) == {"subnets.json", "sparsity-0.json", "sparsity-0.pt"}
+    assert set(_files(supernet)) == {"subnets.json", "sparsity-0.json", "sparsity-0.omni.safetensors"}
 
 
 def test_a_killed_run_goes_on(supernet):
@@ -87,22 +87,32 @@ def test_a_killed_run_goes_on(supernet):
     whole = supernet.stage4(0.0, 0.5)
     (supernet.folder / "subnets.json").unlink()
     assert supernet.stage4(0.0) == whole
-    (supernet.folder / "sparsity-0.5.pt").unlink()
-    assert supernet.stage4(0.0) == whole and (supernet.folder / "sparsity-0.5.pt").is_file()
+    (supernet.folder / "sparsity-0.5.omni.safetensors").unlink()
+    assert supernet.stage4(0.0) == whole and (supernet.folder / "sparsity-0.5.omni.safetensors").is_file()
 
 
-def test_an_index_of_before_sub_networks_had_names_counts(supernet):
+def test_what_an_older_version_wrote_is_made_anew(supernet, capsys):
+    """An index of before sub-networks had names, and a file of before the one that ships."""
     whole = supernet.stage4(0.0, 0.5)
     path = supernet.folder / "subnets.json"
     rows = json.loads(path.read_text())
     for row in rows:
         row["size_bytes"] = row.pop("bytes")
-        for key in ("name", "origin", "spec_digest"):
+        for key in ("name", "origin", "spec_digest", "precision", "file"):
             del row[key]
+        (supernet.folder / f"sparsity-{row['sparsity']:g}.pt").write_text("old")
     path.write_text(json.dumps(rows))
-    before = _files(supernet)
-    assert [subnet.name for subnet in supernet.stage4(0.5)] == [subnet.name for subnet in whole]
-    assert _files(supernet) == before
+    assert supernet.stage4(0.5) == whole
+    assert "sparsity-0.5: made anew, subnets/sparsity-0.5.pt is of an older format" in capsys.readouterr().out
+    assert not list(supernet.folder.glob("*.pt"))
+
+
+def test_other_values_are_another_file(supernet, capsys):
+    (large,) = supernet.stage4(0.5)
+    (small,) = supernet.stage4(0.5, values="int8")
+    assert "sparsity-0.5: made anew, precision is int8, was float32" in capsys.readouterr().out
+    assert (large.file, large.precision, small.precision) == (small.file, "float32", "int8")
+    assert small.bytes < large.bytes and small.params_nonzero == large.params_nonzero
 
 
 @pytest.mark.parametrize("name, change, says", [

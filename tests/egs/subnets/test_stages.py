@@ -18,8 +18,9 @@ def test_a_spec_is_built_decoded_and_reported_by_its_name(supernet, data_dir, tm
     omni.save_spec(tmp_path / "0.1MB.json", {name: 0.8 for name in list(net.targets)[1:]}, net.model)
 
     def stages(*sizes):
-        for module, more in ((subnets, ["--sparsities", *sizes]), (decode, ["--data-dir", str(data_dir)])):
-            monkeypatch.setattr(sys, "argv", ["command", "--config", str(config), "--exp-dir", exp_dir, *more])
+        for module, more in ((subnets, ["--sparsities", *sizes]), (decode, [])):
+            monkeypatch.setattr(sys, "argv", ["command", "--config", str(config), "--data-dir", str(data_dir),
+                                              "--exp-dir", exp_dir, *more])
             module.main()
         report.main(["--exp-dir", exp_dir, "--data-dir", str(data_dir)])
         rows = json.loads((supernet.path / "results.json").read_text())

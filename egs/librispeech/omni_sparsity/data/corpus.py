@@ -12,7 +12,7 @@ from omni.errors import UserError
 
 from .fbank import NUM_MEL_BINS
 from .manifests import open_cuts
-from .sets import evaluation_sets, subsets, training_sets
+from .sets import bpe_model, evaluation_sets, subsets, training_sets
 
 
 class Corpus:
@@ -24,7 +24,7 @@ class Corpus:
 
     def __init__(self, data_dir: Path, vocab_size: int) -> None:
         self.data_dir = Path(data_dir)
-        lang = self.data_dir / f"lang_bpe_{vocab_size}" / "bpe.model"
+        lang = bpe_model(self.data_dir, vocab_size)
         if not lang.is_file():
             raise UserError(f"{lang}: not there; stage 2 makes it: ./run.sh --stage 2 --stop-stage 2")
         try:

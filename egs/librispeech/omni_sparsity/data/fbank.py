@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 SAMPLING_RATE = 16000
 NUM_MEL_BINS = 80
+DESCRIPTION = {  # for the header of a file that ships: whoever computes them elsewhere finds the values here
+    "type": "kaldi-fbank", "sampling_rate": SAMPLING_RATE, "num_mel_bins": NUM_MEL_BINS, "frame_length_ms": 25,
+    "frame_shift_ms": 10, "window": "povey", "preemphasis": 0.97, "low_freq": 20, "high_freq": -400, "dither": 0,
+    "snip_edges": False, "remove_dc_offset": True, "use_power": True, "samples": "-1 to 1",
+}
 SHORTEST = 140  # samples that give a frame: the edges are mirrored, which takes more than they are long
 LOUDEST = 1e6  # of samples that should lie in [-1, 1]
 BACKENDS = ("auto", "kaldifeat", "lhotse")

@@ -1,4 +1,4 @@
-"""Which subsets stage 1 left: names alone, no heavy imports."""
+"""What stages 1 and 2 left: names alone, no heavy imports."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def subsets(data_dir: Path) -> List[str]:
     if not names:
         raise UserError(f"{data_dir}/fbank: no features there; stage 1 makes them: ./run.sh --stage 1")
     return [name[len("librispeech_cuts_") : -len(".jsonl.gz")] for name in names]
+
+
+def bpe_model(data_dir: Path, vocab_size: int) -> Path:
+    """What stage 2 made."""
+    return Path(data_dir) / f"lang_bpe_{vocab_size}" / "bpe.model"
 
 
 def training_sets(data_dir: Path) -> List[str]:

@@ -6,11 +6,13 @@ Usage:
 
 Writes icefall's files to <exp-dir>/<method>/: {recogs,errs,wer-summary}-<set>-<suffix>.txt with the sub-network's name
 in the suffix, and decode-<set>-<suffix>.json (speed, errors, which weights): where it is, the other three are whole.
+What the error rates are is noted in the files that ship, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -22,7 +24,7 @@ from omni.errors import UserError, cli
 from .. import registry
 from ..config import add_config_arguments, load_config
 from ..data.sets import evaluation_sets
-from ..subnets.index import read_index
+from ..subnets.index import read_index, write_index
 from ..subnets.subnet import Subnet
 from . import methods
 
@@ -69,6 +71,24 @@ def decode_set(
     return results, seconds
 
 
+def note_results(exp_dir: Path, subnets: list[Subnet], blank_penalty: float) -> None:
+    """Writes the error rates of all methods into the header of each file that ships, and its new size into the index."""
+    from ..subnets.formats import storage_of
+
+    noted = []
+    for subnet in subnets:
+        results = {}
+        for path in sorted(exp_dir.glob(f"*/decode-*-{subnet.decoded_as}.json")):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record.get("checkpoint") == subnet.checkpoint and "wer" in record:
+                results.setdefault(record["method"], {})[record["test_set"]] = record["wer"]
+        file = exp_dir / subnet.file
+        storage_of(file).note(file, {"results": results, "decode": {"blank_penalty": blank_penalty}})
+        noted.append(dataclasses.replace(subnet, bytes=file.stat().st_size))
+    if noted != subnets:
+        write_index(exp_dir, noted)
+
+
 @cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,6 +107,7 @@ def main() -> None:
     jobs = open_jobs(out, args.data_dir, subnets, penalty)
     if not jobs:
         print(f"{out}: {len(subnets)} sub-networks are decoded already")
+        note_results(args.exp_dir, subnets, penalty)
         return
 
     import torch
@@ -116,10 +137,11 @@ def main() -> None:
         write_json(stamp, {
             "name": subnet.name, "sparsity": subnet.sparsity, "test_set": test_set, "method": method,
             "suffix": subnet.decoded_as, "checkpoint": subnet.checkpoint, "blank_penalty": penalty,
-            "loss_backend": subnet.loss_backend, "device": config.decode.device, "audio_seconds": round(audio, 2),
+            "wer": round(score.wer, 2), "loss_backend": subnet.loss_backend, "device": config.decode.device, "audio_seconds": round(audio, 2),
             "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6), "errors": score.by_utterance(),
         })
         bar.write(f"{test_set} {subnet.name}: WER {score.wer:.2f}")
+    note_results(args.exp_dir, subnets, penalty)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ def _row(subnet: Subnet, record: Row, score: scoring.Score) -> Row:
         "spec": subnet.spec,
         "file": subnet.file,
         "bytes": subnet.bytes,
+        "precision": subnet.precision,
         "params_total": subnet.params_total,
         "params_nonzero": subnet.params_nonzero,
         "test_set": record["test_set"],

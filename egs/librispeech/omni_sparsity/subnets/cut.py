@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -15,26 +14,32 @@ from omni.errors import UserError
 
 from .. import registry
 from ..config import Config
+from ..data.fbank import DESCRIPTION
+from ..model.frontend import FEATURE_MEAN, FEATURE_STD
 from ..model.supernet import make_supernet, system
 from ..model.transducer import Transducer, shipped
 from ..training.checkpoint import load_averaged
 from . import formats
 from .index import digest_of_spec
 from .subnet import Subnet, is_uniform, uniform_name
+from .tokens import without_normalizer
 
 
 class Cutter:
     """The supernet of a training, its checkpoints averaged and loaded once, for any number of sub-networks.
 
     Args:
-        made_of: {"epoch", "avg"}: which checkpoints are averaged.
+        made_of: {"epoch", "avg", "precision"}: which checkpoints are averaged, the type of values in the files.
+        bpe: sentencepiece's model of the corpus, a file.
+        made_by: the command, for the files.
 
     Raises:
         UserError: a checkpoint is missing or of another configuration.
     """
 
-    def __init__(self, config: Config, exp_dir: Path, made_of: Dict[str, Any]) -> None:
+    def __init__(self, config: Config, exp_dir: Path, made_of: Dict[str, Any], bpe: Path, made_by: str) -> None:
         self.config, self.exp_dir, self.made_of = config, exp_dir, made_of
+        self.bpe, self.made_by = without_normalizer(bpe), made_by
         model = Transducer(config.model)
         self.net = make_supernet(model, config.omni, config.train.seed)
         self.trained = load_averaged(exp_dir, made_of["epoch"], made_of["avg"], model, self.net, config)
@@ -81,18 +86,20 @@ class Cutter:
         except ValueError as error:
             raise UserError(f"{where}: {name}: {error}") from None
 
-    def cut(self, name: str, spec: omni.Spec, form: str = "pt") -> Subnet:
-        """Writes subnets/<name>.json and the file that would ship; what is said of it is measured on that file."""
+    def cut(self, name: str, spec: omni.Spec, form: str = "safetensors") -> Subnet:
+        """Writes subnets/<name>.json and the file that ships; what is said of it is measured on that file."""
         net = copy.deepcopy(self.net)
         net.prune_(spec)
         blocks = {weight: target.blocks for weight, target in net.targets.items()}
-        paper, file = (self.exp_dir / "subnets" / f"{name}.{end}" for end in ("json", form))
         storage = registry.load(formats, form, "format")
-        storage.write(file, dataclasses.asdict(self.config.model), shipped(net.model.state_dict()), blocks)
+        paper, file = (self.exp_dir / "subnets" / f"{name}{end}" for end in (".json", storage.SUFFIX))
+        state = shipped(net.model.state_dict())
+        storage.write(file, dataclasses.asdict(self.config.model), state, blocks, self.made_of["precision"],
+                      self._about(name, spec), self.bpe)
         if not paper.is_file():
             omni.save_spec(paper, spec, net.model)
-        state = shipped(storage.read(file).state_dict())
-        zeros = sum(int((state[weight] == 0).sum()) for weight in blocks)
+        found = storage.load(file)
+        there = storage.parameters(found)
         sparsity = float(name.partition("-")[2]) if is_uniform(name) else round(net.mean_sparsity(spec), 6)
         kind, passes = system(self.config.omni, sparsity), self.trained["passes"]
         return Subnet(
@@ -100,16 +107,27 @@ class Cutter:
             system=kind,
             origin="own training" if kind in ("dense", "pruned") else "uniform" if is_uniform(name) else "searched",
             sparsity=sparsity,
-            measured_sparsity=round(zeros / sum(state[weight].numel() for weight in blocks), 6),
+            measured_sparsity=round(1 - sum(there[weight] for weight in blocks)
+                                    / sum(state[weight].numel() for weight in blocks), 6),
             spec=f"subnets/{paper.name}",
             file=f"subnets/{file.name}",
             bytes=file.stat().st_size,
             params_total=sum(value.numel() for value in state.values()),
-            params_nonzero=sum(int(torch.count_nonzero(value)) for value in state.values()),
+            params_nonzero=sum(there.values()),
             loss_backend=self.trained["loss_backend"],
             train_passes=int(passes) if passes % 1 == 0 else round(passes, 1),
             train_seconds=round(self.trained["train_seconds"], 1),
             spec_digest=digest_of_spec(paper),
-            checkpoint=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+            checkpoint=storage.digest_of(found),
             **self.made_of,
         )
+
+    def _about(self, name: str, spec: omni.Spec) -> Dict[str, Any]:
+        """What the file says of itself."""
+        return {
+            "name": name,
+            "features": {**DESCRIPTION, "mean": FEATURE_MEAN, "std": FEATURE_STD},
+            "decode": {"blank_penalty": self.config.decode.blank_penalty},
+            "spec": spec,
+            "made_by": f"{self.made_by}, omni {omni.__version__}",
+        }

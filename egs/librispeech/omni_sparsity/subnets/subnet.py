@@ -26,12 +26,14 @@ class Subnet:
         origin: "uniform" (the same sparsity everywhere), "searched" (a spec that was brought), "own training" or
             "branch".
         sparsity: asked for, the mean over the prunable weights.
-        measured_sparsity: share of zeros in the prunable weights of the file.
+        measured_sparsity: share of the prunable weights that the file leaves out.
         spec: file of {parameter: sparsity}, as omni.save_spec writes it.
         file, bytes: the file that would ship, and its size.
+        params_total, params_nonzero: of what decoding needs; those that are in the file.
         train_passes, train_seconds, loss_backend: of the training that it was cut from.
         epoch, avg: which checkpoints were averaged.
-        spec_digest, checkpoint: first 16 digits of the SHA-256 of what the spec says, and of `file`.
+        precision: type of the values of matrices in `file`: "int8" with a scale an output, "float16" or "float32".
+        spec_digest, checkpoint: first 16 digits of the SHA-256 of what the spec says, and of the tensors in `file`.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Subnet:
     loss_backend: Optional[str] = None
     epoch: Optional[int] = None
     avg: Optional[int] = None
+    precision: str = "float32"
     spec_digest: Optional[str] = None
     checkpoint: Optional[str] = None
 

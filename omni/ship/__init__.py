@@ -1,0 +1,1 @@
+"""The file that ships, `<name>.omni.safetensors`: int8 values near their entropy, read without torch."""
