@@ -155,6 +155,7 @@ def test_the_other_synthetic_corpus_trains_its_smallest_first(tmp_path):
     (["--mini-scale", "0"], "--mini-scale 0: want a number above 0, up to 3"),
     (["--mini-scale", "3.5"], "--mini-scale 3.5: want a number above 0, up to 3"),
     (["--num-epochs", "0"], "train.num_epochs"),
+    (["--values", "int4"], "--values int4: want int8, float16 or float32"),
     (["--stack", "old"], "--stack old: want auto, k2 or modern"),
     (["--num-nodes", "2", "--node-rank", "2"], "--node-rank 2: want 0 to 1"),
     (["--num-nodes", "2", "--node-rank", "1"], "--stage 3 --stop-stage 3"),

@@ -39,13 +39,14 @@ class Cutter:
 
     def __init__(self, config: Config, exp_dir: Path, made_of: Dict[str, Any], bpe: Path, made_by: str) -> None:
         self.config, self.exp_dir, self.made_of = config, exp_dir, made_of
-        self.bpe, self.made_by = without_normalizer(bpe), made_by
+        self.made_by = made_by
         model = Transducer(config.model)
         self.net = make_supernet(model, config.omni, config.train.seed)
         self.trained = load_averaged(exp_dir, made_of["epoch"], made_of["avg"], model, self.net, config)
         if system(config.omni, 0.0) == "dense":
             # Its masks cut nothing in training, so the order that it kept is old: what counts is what it weighs now.
             self.net.refresh(exact=True)
+        self.bpe = without_normalizer(bpe)
 
     def read_spec(self, path: Path) -> omni.Spec:
         """
