@@ -73,8 +73,7 @@ usage: ./run.sh [--name value]...     with none: all stages, corpus mini, on two
   --max-duration S           seconds of audio in a batch           (configuration)
   --sparsities "S S ..."     shares of zeros to add, 0 to below 1  (0 0.5 0.7 0.8 0.9)
   --specs "FILE ..."         more sub-networks to add, as spec files (omni.save_spec)
-  --values T                 int8 | float16 | float32, of matrices in
-                             the files that ship                 (int8)
+  --values T                 int8 | float16 | float32, as shipped  (int8)
   --decoding-method M        search of stage 5, as icefall names it  (greedy_search)
   --nj N --world-size N      processes for data; for training      (cores; 1)
   --num-nodes N --node-rank R --master HOST:PORT
