@@ -10,10 +10,12 @@ from typing import Any, List
 
 import numpy as np
 
-_TYPES = {np.dtype(np.float32): 0, np.dtype(np.int8): 1}
+_FLOAT32 = np.dtype(np.float32)
+_TYPES = {_FLOAT32: 0, np.dtype(np.int8): 1}
 _ISAS = ("avx512", "avx2", "neon", "portable")
 _PANEL = 16  # OMNI_PANEL of kernels.h
 _MOST = 2**31 - 1
+_from_buffer = ctypes.c_char.from_buffer
 
 
 class _Sparse(ctypes.Structure):  # omni_sparse of kernels.h
@@ -36,9 +38,10 @@ _local = threading.local()
 def _library() -> Any:
     """The compiled library, or False where numpy takes its place; loaded at the first use."""
     global _loaded
-    with _lock:
-        if _loaded is None:
-            _loaded = _load()
+    if _loaded is None:
+        with _lock:
+            if _loaded is None:
+                _loaded = _load()
     return False if _forced_numpy else _loaded
 
 
@@ -117,16 +120,24 @@ def use(name: str) -> None:
 
 
 def _address(array: np.ndarray | None) -> int | None:
-    return None if array is None else array.__array_interface__["data"][0]
+    if array is None:
+        return None
+    try:
+        return ctypes.addressof(_from_buffer(array))  # three times as fast as what always works
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or with gaps
+        return array.__array_interface__["data"][0]
 
 
 def _scratch(library: Any, inputs: int, rows: int) -> int:
     """Address of this thread's scratch, made larger where it is too small."""
-    size = library.omni_scratch(inputs, rows)
-    held = getattr(_local, "scratch", None)
-    if held is None or held.size < size:
-        held = _local.scratch = np.empty(size, np.float32)
-        _local.address = _address(held)
+    try:
+        if _local.inputs >= inputs and _local.rows >= rows:  # cheaper than to ask how much it is
+            return _local.address
+    except AttributeError:
+        _local.inputs, _local.rows = 0, 0
+    _local.inputs, _local.rows = max(inputs, _local.inputs), max(rows, _local.rows)
+    _local.scratch = np.empty(library.omni_scratch(_local.inputs, _local.rows), np.float32)
+    _local.address = _address(_local.scratch)
     return _local.address
 
 
@@ -143,6 +154,7 @@ class Matrix:
         for name, array in arrays.items():
             setattr(struct, name, _address(array))
         self._pointer = ctypes.addressof(struct)
+        self._dense = isinstance(struct, _Dense)
         self._groups: Any = None
 
     @classmethod
@@ -225,22 +237,22 @@ class Matrix:
             ValueError: another type or shape, or an `out` that cannot be written to.
         """
         outputs, inputs = self.shape
-        if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != inputs:
+        if x.dtype != _FLOAT32 or x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(f"x: want float32 (M, {inputs}), not {x.dtype} {x.shape}")
         rows = x.shape[0]
         if not _walkable(x):
             x = np.ascontiguousarray(x)
         if out is None:
             out = np.empty((rows, outputs), np.float32)
-        elif out.dtype != np.float32 or out.shape != (rows, outputs) or not out.flags.writeable or not _walkable(out):
+        elif out.dtype != _FLOAT32 or out.shape != (rows, outputs) or not out.flags.writeable or not _walkable(out):
             raise ValueError(f"out: want writable float32 ({rows}, {outputs}), its rows contiguous and aligned")
         elif np.may_share_memory(x, out):
             raise ValueError("out: shares memory with x")
         library = _library()
         if not library:
             return self._numpy(x, out)
-        call = library.omni_dense_apply if type(self.struct) is _Dense else library.omni_sparse_apply
         scratch = _scratch(library, inputs, rows)
+        call = library.omni_dense_apply if self._dense else library.omni_sparse_apply
         call(self._pointer, _address(x), x.strides[0] >> 2, _address(out), out.strides[0] >> 2, rows, scratch)
         return out
 
@@ -258,7 +270,7 @@ class Matrix:
     def _decode(self) -> list:
         """(first output, inputs, float32 (inputs, outputs)) of each row group; of a dense matrix all at once."""
         values, (outputs, inputs) = self._arrays["values"], self.shape
-        if isinstance(self.struct, _Dense):
+        if self._dense:
             weight = values.transpose(1, 0, 2).reshape(inputs, -1)[:, :outputs].astype(np.float32)
             return [(0, slice(None), weight)]
         starts, rows, cols = self._arrays["start"], self.struct.block_rows, self.struct.block_cols

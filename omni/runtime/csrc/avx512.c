@@ -24,13 +24,6 @@ INLINE TARGET vec zero(void) { return _mm512_setzero_ps(); }
 INLINE TARGET vec muladd(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE TARGET vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
 
-INLINE TARGET void transpose(const float *x, int64_t ldx, float *xt, int M, int64_t K)
-{
-    for (int64_t k = 0; k < K; k++)
-        for (int m = 0; m < M; m++)
-            xt[k * M + m] = x[m * ldx + k];
-}
-
 #include "tiles.h"
 
 static void sparse(const omni_sparse *w, const float *x, int64_t ldx, float *y, int64_t ldy, int64_t rows, float *xt)

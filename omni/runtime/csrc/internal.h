@@ -4,6 +4,12 @@
 
 #include <string.h>
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include "kernels.h"
 
 #define INLINE static inline __attribute__((always_inline, unused))
@@ -52,11 +58,50 @@ INLINE float float_at(const float *values, int64_t place, float otherwise)
     return otherwise;
 }
 
+INLINE const float *at(const float *first, size_t bytes) { return (const float *)((const char *)first + bytes); }
+
 /* `rows` in tiles of at most `most`, of nearly one size: how many rows the next tile has. */
 INLINE int next_tile(int64_t rows, int most)
 {
     int64_t tiles = (rows + most - 1) / most;
     return (int)((rows + tiles - 1) / tiles);
+}
+
+/* A square of 4 x 4: to (4, *) with `ldt` floats from row to row. */
+INLINE void transpose_4(const float *x, int64_t ldx, float *xt, int64_t ldt)
+{
+#if defined(__SSE__)
+    __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(xt, a);
+    _mm_storeu_ps(xt + ldt, b);
+    _mm_storeu_ps(xt + 2 * ldt, c);
+    _mm_storeu_ps(xt + 3 * ldt, d);
+#elif defined(__aarch64__)
+    const float32x4x4_t rows = {{vld1q_f32(x), vld1q_f32(x + ldx), vld1q_f32(x + 2 * ldx), vld1q_f32(x + 3 * ldx)}};
+    float columns[16];
+    vst4q_f32(columns, rows);
+    for (int i = 0; i < 4; i++)
+        vst1q_f32(xt + i * ldt, vld1q_f32(columns + 4 * i));
+#else
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
+            xt[j * ldt + i] = x[i * ldx + j];
+#endif
+}
+
+/* xt (K, M) of x (M, K): the activations of a column side by side, in one cache line where M is small. */
+INLINE void transpose(const float *x, int64_t ldx, float *xt, int M, int64_t K)
+{
+    int64_t k = 0;
+    for (; M >= 4 && k + 4 <= K; k += 4)
+        for (int m = 0; m < M; m += 4) {
+            const int from = m + 4 <= M ? m : M - 4; /* the last square may overlap the one before it */
+            transpose_4(x + from * ldx + k, ldx, xt + k * M + from, M);
+        }
+    for (; k < K; k++)
+        for (int m = 0; m < M; m++)
+            xt[k * M + m] = x[m * ldx + k];
 }
 
 #endif

@@ -37,13 +37,6 @@ INLINE vec zero(void) { return (vec){vdupq_n_f32(0), vdupq_n_f32(0)}; }
 INLINE vec muladd(vec a, vec b, vec c) { return (vec){vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)}; }
 INLINE vec add(vec a, vec b) { return (vec){vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)}; }
 
-INLINE void transpose(const float *x, int64_t ldx, float *xt, int M, int64_t K)
-{
-    for (int64_t k = 0; k < K; k++)
-        for (int m = 0; m < M; m++)
-            xt[k * M + m] = x[m * ldx + k];
-}
-
 #include "tiles.h"
 
 const omni_kernels omni_neon = {"neon", neon_sparse, neon_dense};

@@ -32,13 +32,6 @@ INLINE vec zero(void) { return (vec){{0}, {0}}; }
 INLINE vec muladd(vec a, vec b, vec c) { return (vec){c.low + a.low * b.low, c.high + a.high * b.high}; }
 INLINE vec add(vec a, vec b) { return (vec){a.low + b.low, a.high + b.high}; }
 
-INLINE void transpose(const float *x, int64_t ldx, float *xt, int M, int64_t K)
-{
-    for (int64_t k = 0; k < K; k++)
-        for (int m = 0; m < M; m++)
-            xt[k * M + m] = x[m * ldx + k];
-}
-
 #include "tiles.h"
 
 const omni_kernels omni_portable = {"portable", portable_sparse, portable_dense};

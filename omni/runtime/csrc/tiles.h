@@ -8,7 +8,6 @@
  *     vec                       the type
  *     load, load_int8           from unaligned floats; from int8, widened
  *     store, broadcast, zero, muladd(a, b, c) = a * b + c, add
- *     transpose(x, ldx, xt, M, K)   xt (K, M) of x (M, K)
  *
  * A strip is 1 or 2 vectors of outputs that are accumulated at once. Of V vectors and M rows there are V * M
  * accumulators, and where that is too few to hide the latency, one set of them for each of U neighbouring blocks.
@@ -104,7 +103,7 @@ INLINE TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float 
         const int64_t end = start_at(w, g + 1);
         vec acc[MOST];
         NAME(clear)(acc, N * U);
-#define STEP(u, column) NAME(step)(acc + (u) * N, values, xt + (column) * M, 1, type, V, M), values += stride
+#define STEP(u, column) NAME(step)(acc + (u) * N, values, at(xt, (column) * (M * sizeof *xt)), 1, type, V, M), values += stride
         if (C == 1) {
             for (; b + U <= end; b += U)
 #pragma GCC unroll 4
