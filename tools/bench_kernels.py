@@ -5,7 +5,7 @@
 One thread, one process. The jobs of a layer take turns, so that what else the machine does meets them all, and every
 ratio is the median of those within one turn; microseconds are medians too, of a call from Python. The engines are
 torch float32, torch dynamic int8 (FBGEMM or QNNPACK) and, where onnxruntime and onnx can be imported, its
-DynamicQuantizeMatMul with bound inputs and outputs. Ours are 8x1 blocks at a sparsity (0: dense) with a bias, `f32` and
+DynamicQuantizeMatMul. It has its inputs and outputs bound, and so have ours: 8x1 blocks at a sparsity (0: dense) with a bias, `f32` and
 `w8`: int8 weights with one scale an output, activations float32. A ratio is the time of the fastest dense int8 engine
 over that of ours: more is better. `short of` names those below the aims: int8 at 0 / 0.7 / 0.9 at least 1/1.3, 2 and 4.
 """
@@ -116,7 +116,7 @@ def layer(shape: str, rows: int, repeats: int, inner: int) -> Tuple[List[str], L
     for int8 in (False, True):
         for sparsity in SPARSITIES:
             matrix = ours(weight, bias, sparsity, int8, rng)
-            jobs[f"{'w8' if int8 else 'f32'} {sparsity:g}"] = lambda matrix=matrix: matrix.apply(x, y)
+            jobs[f"{'w8' if int8 else 'f32'} {sparsity:g}"] = matrix.bound(x, y)
     times = measure(jobs, repeats, inner)
     medians = {name: statistics.median(some) for name, some in times.items()}
     best = [min(turn) for turn in zip(*(times[name] for name in engines))]

@@ -7,6 +7,7 @@
     y = matrix.apply(x)                      # (M, 576) of x (M, 144), float32
 """
 
-from .kernels import Matrix, available, isa, use
+from .kernels import Matrix
+from .library import available, isa, use
 
 __all__ = ["Matrix", "available", "isa", "use"]

@@ -32,11 +32,10 @@ def library() -> Path:
 
 
 def compiler() -> list[str] | None:
-    """The command of the C compiler: $CC, or the first of cc, gcc and clang on PATH; None if there is none."""
-    for command in (shlex.split(os.environ.get("CC", "")), ["cc"], ["gcc"], ["clang"]):
-        if command and shutil.which(command[0]):
-            return command
-    return None
+    """The command of the C compiler: $CC, or else the first of cc, gcc and clang on PATH; None if there is none."""
+    asked = shlex.split(os.environ.get("CC", ""))
+    return next((command for command in ([asked] if asked else [["cc"], ["gcc"], ["clang"]])
+                 if shutil.which(command[0])), None)
 
 
 def compile_library(folder: Path | None = None) -> Path:
@@ -56,7 +55,8 @@ def compile_library(folder: Path | None = None) -> Path:
         return target
     command = compiler()
     if command is None:
-        raise RuntimeError("no C compiler found (CC, cc, gcc, clang): install one, or numpy is used, which is slower")
+        looked = f"CC={os.environ['CC']}" if os.environ.get("CC") else "cc, gcc, clang"
+        raise RuntimeError(f"no C compiler found ({looked}): install one, or numpy is used, which is slower")
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     files = [str(path) for path in sources() if path.suffix == ".c"]
     try:

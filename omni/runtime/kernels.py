@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import threading
-import warnings
-from typing import Any, List
+import functools
+from typing import Any, Callable
 
 import numpy as np
 
+from .library import address, library, scratch
+
 _FLOAT32 = np.dtype(np.float32)
 _TYPES = {_FLOAT32: 0, np.dtype(np.int8): 1}
-_ISAS = ("avx512", "avx2", "neon", "portable")
 _PANEL = 16  # OMNI_PANEL of kernels.h
 _MOST = 2**31 - 1
-_from_buffer = ctypes.c_char.from_buffer
 
 
 class _Sparse(ctypes.Structure):  # omni_sparse of kernels.h
@@ -29,118 +27,6 @@ class _Dense(ctypes.Structure):  # omni_dense of kernels.h
     _fields_ += [(name, ctypes.c_void_p) for name in ("values", "scale", "bias")]
 
 
-_lock = threading.Lock()
-_loaded: Any = None  # the library; False: numpy
-_forced_numpy = False
-_local = threading.local()
-
-
-def _library() -> Any:
-    """The compiled library, or False where numpy takes its place; loaded at the first use."""
-    global _loaded
-    if _loaded is None:
-        with _lock:
-            if _loaded is None:
-                _loaded = _load()
-    return False if _forced_numpy else _loaded
-
-
-def _load() -> Any:
-    global _forced_numpy
-    asked = os.environ.get("OMNI_ISA", "")
-    _forced_numpy = asked == "numpy"
-    from .build import library as library_path  # not above: `python -m omni.runtime.build` comes before it
-
-    path = library_path()
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        why = f"cannot load {path.name} ({error})" if path.exists() else "the compiled kernels are not there"
-        if asked not in ("", "numpy"):
-            raise ValueError(f"OMNI_ISA={asked}: {why}; python -m omni.runtime.build compiles them") from None
-        if not _forced_numpy:
-            warnings.warn(f"omni.runtime: {why}, numpy is used, which is slower; `python -m omni.runtime.build` "
-                          "compiles them", RuntimeWarning, stacklevel=2)
-        return False
-    for name in ("omni_sparse_apply", "omni_dense_apply"):
-        pointer, number = ctypes.c_void_p, ctypes.c_int64
-        getattr(library, name).argtypes = [pointer, pointer, number, pointer, number, number, pointer]
-    library.omni_scratch.argtypes = [ctypes.c_int32, ctypes.c_int64]
-    library.omni_scratch.restype = ctypes.c_size_t
-    library.omni_isa.restype = ctypes.c_char_p
-    library.omni_use.argtypes = [ctypes.c_char_p]
-    if asked not in ("", "numpy"):
-        _use(library, asked, "OMNI_ISA=")
-    return library
-
-
-def _use(library: Any, name: str, what: str = "") -> None:
-    if library.omni_use(name.encode()):
-        raise ValueError(f"{what}{name}: this machine has {', '.join(_runnable(library))}")
-
-
-def _runnable(library: Any) -> List[str]:
-    before = library.omni_isa()
-    found = [name for name in _ISAS if library.omni_use(name.encode()) == 0]
-    library.omni_use(before)
-    return found
-
-
-def isa() -> str:
-    """The instruction set in use: "avx512", "avx2", "neon", "portable", or "numpy" without compiled kernels.
-
-    The best that the processor has, or what the environment variable OMNI_ISA says.
-
-    Raises:
-        ValueError: OMNI_ISA names what this machine has not.
-    """
-    library = _library()
-    return library.omni_isa().decode() if library else "numpy"
-
-
-def available() -> List[str]:
-    """What `use` takes on this machine, the fastest first."""
-    _library()
-    return [*(_runnable(_loaded) if _loaded else []), "numpy"]
-
-
-def use(name: str) -> None:
-    """Uses an instruction set, or "numpy", from now on, in all threads and for all matrices.
-
-    Raises:
-        ValueError: this machine has it not.
-    """
-    global _forced_numpy
-    _library()
-    if name != "numpy":
-        if not _loaded:
-            raise ValueError(f"{name}: the kernels are not compiled; python -m omni.runtime.build compiles them")
-        _use(_loaded, name)
-    _forced_numpy = name == "numpy"
-
-
-def _address(array: np.ndarray | None) -> int | None:
-    if array is None:
-        return None
-    try:
-        return ctypes.addressof(_from_buffer(array))  # three times as fast as what always works
-    except (TypeError, ValueError, BufferError):  # read-only, empty, or with gaps
-        return array.__array_interface__["data"][0]
-
-
-def _scratch(library: Any, inputs: int, rows: int) -> int:
-    """Address of this thread's scratch, made larger where it is too small."""
-    try:
-        if _local.inputs >= inputs and _local.rows >= rows:  # cheaper than to ask how much it is
-            return _local.address
-    except AttributeError:
-        _local.inputs, _local.rows = 0, 0
-    _local.inputs, _local.rows = max(inputs, _local.inputs), max(rows, _local.rows)
-    _local.scratch = np.empty(library.omni_scratch(_local.inputs, _local.rows), np.float32)
-    _local.address = _address(_local.scratch)
-    return _local.address
-
-
 class Matrix:
     """A weight (outputs, inputs), block-sparse or dense, with its scale and bias. Made by `sparse` or `dense`.
 
@@ -152,7 +38,7 @@ class Matrix:
     def __init__(self, struct: ctypes.Structure, shape: tuple[int, int], **arrays: np.ndarray | None) -> None:
         self.struct, self.shape, self._arrays = struct, shape, arrays
         for name, array in arrays.items():
-            setattr(struct, name, _address(array))
+            setattr(struct, name, address(array))
         self._pointer = ctypes.addressof(struct)
         self._dense = isinstance(struct, _Dense)
         self._groups: Any = None
@@ -165,7 +51,7 @@ class Matrix:
         """A matrix of R x C blocks (R outputs by C inputs), those that are not stored being zero.
 
         Contiguous arrays are used where they are, read-only, memory-mapped and unaligned ones too: do not change them.
-        Fast where R is a multiple of 8 and there are at most 65536 blocks side by side.
+        Fast where R is a multiple of 8 and there are at most 65536 inputs.
 
         Args:
             values: float32 or int8, of each kept block, column by column, R values each: (kept, C, R) in any shape.
@@ -198,6 +84,10 @@ class Matrix:
             raise ValueError(f"columns: block {int(rising.argmin()) + 1} is not right of the one before it in its group")
         if columns.dtype == np.uint32 and inputs // cols <= 2**16:
             columns = columns.astype(np.uint16)  # what the fast loops take
+        if rows % 8 == 0 and 1 < cols and inputs <= 2**16 and kept * cols <= _MOST:
+            # The same values as blocks of one column, which is what the fast loops take.
+            columns = (columns[:, None] * np.uint32(cols) + np.arange(cols, dtype=np.uint32)).astype(np.uint16).reshape(-1)
+            starts, cols = starts * np.int32(cols), 1
         scale, bias = (_array(*one, (np.float32,), outputs) for one in (("scale", scale), ("bias", bias)))
         struct = _Sparse(outputs, inputs, rows, cols, _TYPES[values.dtype], columns.itemsize)
         return cls(struct, shape, values=values, column=columns, start=starts, scale=scale, bias=bias)
@@ -236,25 +126,55 @@ class Matrix:
         Raises:
             ValueError: another type or shape, or an `out` that cannot be written to.
         """
+        x, out = self._checked(x, out)
+        loaded = library()
+        if not loaded:
+            return self._numpy(x, out)
+        place = scratch(loaded, *x.shape[::-1])
+        call = loaded.omni_dense_apply if self._dense else loaded.omni_sparse_apply
+        call(self._pointer, address(x), x.strides[0] >> 2, address(out), out.strides[0] >> 2, x.shape[0], place)
+        return out
+
+    def bound(self, x: np.ndarray, out: np.ndarray) -> Callable[[], object]:
+        """`apply(x, out)` for buffers that are used again and again: what is checked and looked up is so once, here.
+
+        Args:
+            x, out: as of `apply`; x is not copied. They are held for as long as what is returned.
+
+        Returns:
+            A function without arguments that reads x and writes out as they are then. One thread at a time.
+
+        Raises:
+            ValueError: as `apply`; also an x that would have to be copied.
+        """
+        checked, out = self._checked(x, out)
+        if checked is not x:
+            raise ValueError("x: want rows contiguous and aligned")
+        loaded = library()
+        if not loaded:
+            return functools.partial(self._numpy, x, out)
+        rows, inputs = x.shape
+        place = np.empty(loaded.omni_scratch(inputs, rows), np.float32)
+        call = functools.partial(loaded.omni_dense_apply if self._dense else loaded.omni_sparse_apply, self._pointer,
+                                 address(x), x.strides[0] >> 2, address(out), out.strides[0] >> 2, rows,
+                                 address(place))
+        call.held = (self, x, out, place)
+        return call
+
+    def _checked(self, x: np.ndarray, out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         outputs, inputs = self.shape
         if x.dtype != _FLOAT32 or x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(f"x: want float32 (M, {inputs}), not {x.dtype} {x.shape}")
         rows = x.shape[0]
         if not _walkable(x):
-            x = np.ascontiguousarray(x)
+            x = np.ascontiguousarray(x) if x.flags.aligned else x.copy()
         if out is None:
             out = np.empty((rows, outputs), np.float32)
         elif out.dtype != _FLOAT32 or out.shape != (rows, outputs) or not out.flags.writeable or not _walkable(out):
             raise ValueError(f"out: want writable float32 ({rows}, {outputs}), its rows contiguous and aligned")
         elif np.may_share_memory(x, out):
             raise ValueError("out: shares memory with x")
-        library = _library()
-        if not library:
-            return self._numpy(x, out)
-        scratch = _scratch(library, inputs, rows)
-        call = library.omni_dense_apply if self._dense else library.omni_sparse_apply
-        call(self._pointer, _address(x), x.strides[0] >> 2, _address(out), out.strides[0] >> 2, rows, scratch)
-        return out
+        return x, out
 
     def _numpy(self, x: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Group by group, so that NaN and infinity reach the same outputs as in C."""
@@ -283,7 +203,8 @@ class Matrix:
 def _walkable(array: np.ndarray) -> bool:
     """Whether C can walk it: floats of a row side by side, rows a whole number of floats apart, aligned."""
     ahead, beside = array.strides
-    return (beside == 4 or array.shape[1] == 1) and ahead % 4 == 0 and ahead >= 0 and array.flags.aligned
+    rows, width = array.shape
+    return (beside == 4 or width == 1) and (ahead >= 4 * width and ahead % 4 == 0 or rows < 2) and array.flags.aligned
 
 
 def _pair(what: str, pair: Any) -> tuple[int, int]:

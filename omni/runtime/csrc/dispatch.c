@@ -61,7 +61,7 @@ int omni_sparse_apply(const omni_sparse *w, const float *x, int64_t ldx, float *
 {
     if (!known(w->type) || w->block_rows < 1 || w->block_cols < 1 || (w->column_bytes != 2 && w->column_bytes != 4))
         return -1;
-    if (w->block_rows % 8 == 0 && w->column_bytes == 2)
+    if (w->block_rows % 8 == 0 && w->block_cols == 1 && w->column_bytes == 2)
         kernels()->sparse(w, x, ldx, y, ldy, rows, scratch);
     else
         omni_plain(w, x, ldx, y, ldy, rows);

@@ -14,6 +14,14 @@
 
 #define INLINE static inline __attribute__((always_inline, unused))
 
+/* Functions that are compiled once for each set of constants that they are called with. Not under a sanitizer: it would
+ * compile for minutes, and the loads and stores are the same. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SPECIALIZED static
+#else
+#define SPECIALIZED INLINE
+#endif
+
 /* What an instruction set has: the operations of kernels.h, for matrices that were found to be in order. */
 typedef struct {
     const char *name;

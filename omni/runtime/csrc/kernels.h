@@ -25,8 +25,9 @@ extern "C" {
 enum { OMNI_FLOAT32 = 0, OMNI_INT8 = 1 }; /* type of the values */
 
 /* Blocks of `block_rows` outputs x `block_cols` inputs, in the order of their row groups, within a group by rising
- * column. Fast where block_rows is a multiple of 8 (8x1 above all) and columns are uint16_t, up to 65536 blocks side by
- * side; anything else is multiplied by a plain loop. The arrays may have any alignment. */
+ * column. Fast for blocks of a multiple of 8 rows and of 1 column (8x1 above all), with uint16_t columns; any other is
+ * multiplied by a plain loop. As values lie column by column, R x C blocks are R x 1 blocks with more columns said: a
+ * caller can say them so, and omni/runtime/kernels.py does. The arrays may have any alignment. */
 typedef struct {
     int32_t outputs, inputs;        /* multiples of block_rows and block_cols */
     int32_t block_rows, block_cols;

@@ -91,44 +91,26 @@ INLINE TARGET void NAME(collect)(vec *acc, int count, int U)
 #define SETS(V, M) ((V) * (M) * 4 <= REGISTERS ? 4 : (V) * (M) * 2 <= REGISTERS ? 2 : 1)
 
 /* One strip of every row group: outputs `first` to first + V * LANES - 1 of each, for M rows in xt (inputs, M). */
-INLINE TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float *xt, float *y, int64_t ldy, int type,
+SPECIALIZED TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float *xt, float *y, int64_t ldy, int type,
                                int V, int M)
 {
     const int U = SETS(V, M), N = V * M;
-    const int64_t size = type == OMNI_INT8 ? 1 : 4, C = w->block_cols;
-    const int64_t stride = w->block_rows * size, groups = w->outputs / w->block_rows;
+    const int64_t size = type == OMNI_INT8 ? 1 : 4, stride = w->block_rows * size;
+    const int64_t groups = w->outputs / w->block_rows;
     int64_t b = start_at(w, 0);
-    const char *values = (const char *)w->values + b * C * stride + first * size;
+    const char *values = (const char *)w->values + b * stride + first * size;
     for (int64_t g = 0; g < groups; g++) {
         const int64_t end = start_at(w, g + 1);
         vec acc[MOST];
         NAME(clear)(acc, N * U);
-#define STEP(u, column) NAME(step)(acc + (u) * N, values, at(xt, (column) * (M * sizeof *xt)), 1, type, V, M), values += stride
-        if (C == 1) {
-            for (; b + U <= end; b += U)
+#define STEP(u, column)                                                                                                \
+    NAME(step)(acc + (u) * N, values, at(xt, (column) * (M * sizeof *xt)), 1, type, V, M), values += stride
+        for (; b + U <= end; b += U)
 #pragma GCC unroll 4
-                for (int u = 0; u < U; u++)
-                    STEP(u, column_at(w->column, b + u, 2));
-            if (U == 4 && end - b >= 2) {
-                STEP(0, column_at(w->column, b, 2));
-                STEP(1, column_at(w->column, b + 1, 2));
-                b += 2;
-            }
-            if (U > 1 && b < end) {
-                STEP(U - 1, column_at(w->column, b, 2));
-                b++;
-            }
-        } else {
-            for (; b < end; b++) {
-                size_t column = column_at(w->column, b, 2) * C, last = column + C;
-                for (; column + 2 <= last; column += 2) {
-                    STEP(0, column);
-                    STEP(U - 1, column + 1);
-                }
-                if (column < last)
-                    STEP(0, column);
-            }
-        }
+            for (int u = 0; u < U; u++)
+                STEP(u, column_at(w->column, b + u, 2));
+        for (; b < end; b++)
+            STEP(0, column_at(w->column, b, 2));
 #undef STEP
         NAME(collect)(acc, N, U);
         NAME(finish)(acc, w->scale, w->bias, y, ldy, g * w->block_rows + first, V * LANES, V, M);
@@ -136,7 +118,7 @@ INLINE TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float 
 }
 
 /* Every panel of a dense matrix for M rows of x. */
-INLINE TARGET void NAME(panels)(const omni_dense *w, const float *x, int64_t ldx, float *y, int64_t ldy, int type, int M)
+SPECIALIZED TARGET void NAME(panels)(const omni_dense *w, const float *x, int64_t ldx, float *y, int64_t ldy, int type, int M)
 {
     enum { V = OMNI_PANEL / LANES };
     const int U = SETS(V, M), N = V * M;
