@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-#define TARGET __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")))
+#define TARGET __attribute__((target(AVX512)))
 #define NAME(x) avx512_##x
 #define LANES 16
 #define MAX_ROWS 12

@@ -32,6 +32,9 @@ typedef struct {
 extern const omni_kernels omni_portable;
 #if defined(__x86_64__)
 extern const omni_kernels omni_avx2, omni_avx512, omni_avx512_halves;
+#ifndef AVX512 /* a test has these instructions emulated */
+#define AVX512 "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"
+#endif
 #elif defined(__aarch64__)
 extern const omni_kernels omni_neon;
 #endif
