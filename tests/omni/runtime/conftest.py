@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 
 from omni import runtime
 from omni.runtime import build
 
-ISAS = ("avx512", "avx2", "neon", "portable", "numpy")
+ISAS = (*(["neon"] if platform.machine() == "aarch64" else ["avx512", "avx2"]), "portable", "numpy")
 
 
 @pytest.fixture(scope="session")
