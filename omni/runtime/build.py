@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]
+FLAGS = ["-std=c11", "-O3", "-falign-loops=32", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]
 
 
 def sources() -> list[Path]:

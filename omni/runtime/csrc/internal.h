@@ -60,6 +60,13 @@ INLINE size_t column_at(const void *column, int64_t block, int bytes)
     return wide;
 }
 
+/* A number that the compiler takes as it is: it would rather compute the address of each of M neighbours anew. */
+INLINE size_t opaque(size_t number)
+{
+    __asm__("" : "+r"(number));
+    return number;
+}
+
 INLINE float float_at(const float *values, int64_t place, float otherwise)
 {
     if (values)

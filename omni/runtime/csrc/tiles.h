@@ -94,7 +94,7 @@ INLINE TARGET void NAME(collect)(vec *acc, int count, int U)
 SPECIALIZED TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float *xt, float *y, int64_t ldy, int type,
                                int V, int M)
 {
-    const int U = SETS(V, M), N = V * M;
+    const int U = SETS(V, M), N = V * M, AHEAD = U > 2 ? U : 2;
     const int64_t size = type == OMNI_INT8 ? 1 : 4, stride = w->block_rows * size;
     const int64_t groups = w->outputs / w->block_rows;
     int64_t b = start_at(w, 0);
@@ -103,14 +103,14 @@ SPECIALIZED TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const f
         const int64_t end = start_at(w, g + 1);
         vec acc[MOST];
         NAME(clear)(acc, N * U);
-#define STEP(u, column)                                                                                                \
-    NAME(step)(acc + (u) * N, values, at(xt, (column) * (M * sizeof *xt)), 1, type, V, M), values += stride
-        for (; b + U <= end; b += U)
+#define STEP(u, b)                                                                                                     \
+    NAME(step)(acc + (u) * N, values, xt + opaque(column_at(w->column, b, 2) * M), 1, type, V, M), values += stride
+        for (; b + AHEAD <= end; b += AHEAD)
 #pragma GCC unroll 4
-            for (int u = 0; u < U; u++)
-                STEP(u, column_at(w->column, b + u, 2));
+            for (int u = 0; u < AHEAD; u++)
+                STEP(u % U, b + u);
         for (; b < end; b++)
-            STEP(0, column_at(w->column, b, 2));
+            STEP(0, b);
 #undef STEP
         NAME(collect)(acc, N, U);
         NAME(finish)(acc, w->scale, w->bias, y, ldy, g * w->block_rows + first, V * LANES, V, M);
@@ -128,10 +128,10 @@ SPECIALIZED TARGET void NAME(panels)(const omni_dense *w, const float *x, int64_
         vec acc[MOST];
         int64_t k = 0;
         NAME(clear)(acc, N * U);
-        for (; k + U <= w->inputs; k += U)
+        for (; k + 4 <= w->inputs; k += 4)
 #pragma GCC unroll 4
-            for (int u = 0; u < U; u++, values += stride)
-                NAME(step)(acc + u * N, values, x + k + u, ldx, type, V, M);
+            for (int u = 0; u < 4; u++, values += stride)
+                NAME(step)(acc + u % U * N, values, x + k + u, ldx, type, V, M);
         for (; k < w->inputs; k++, values += stride)
             NAME(step)(acc, values, x + k, ldx, type, V, M);
         NAME(collect)(acc, N, U);
