@@ -1,4 +1,4 @@
-"""Compiles the kernels of omni.runtime while a wheel is built; without a compiler the rest is installed all the same."""
+"""Compiles the kernels of omni.runtime while a wheel is built; without a compiler the rest is installed."""
 
 import importlib.util
 import sys

@@ -81,12 +81,13 @@ class Matrix:
         rising = columns[1:] > columns[:-1]
         rising[starts[1:-1][(starts[1:-1] > 0) & (starts[1:-1] < kept)] - 1] = True  # from one group to the next
         if not rising.all():
-            raise ValueError(f"columns: block {int(rising.argmin()) + 1} is not right of the one before it in its group")
+            raise ValueError(f"columns: block {int(rising.argmin()) + 1} is not right of the one before it")
         if columns.dtype == np.uint32 and inputs // cols <= 2**16:
             columns = columns.astype(np.uint16)  # what the fast loops take
         if rows % 8 == 0 and 1 < cols and inputs <= 2**16 and kept * cols <= _MOST:
             # The same values as blocks of one column, which is what the fast loops take.
-            columns = (columns[:, None] * np.uint32(cols) + np.arange(cols, dtype=np.uint32)).astype(np.uint16).reshape(-1)
+            columns = columns[:, None] * np.uint32(cols) + np.arange(cols, dtype=np.uint32)
+            columns = columns.astype(np.uint16).reshape(-1)
             starts, cols = starts * np.int32(cols), 1
         scale, bias = (_array(*one, (np.float32,), outputs) for one in (("scale", scale), ("bias", bias)))
         struct = _Sparse(outputs, inputs, rows, cols, _TYPES[values.dtype], columns.itemsize)

@@ -14,8 +14,8 @@
 
 #define INLINE static inline __attribute__((always_inline, unused))
 
-/* Functions that are compiled once for each set of constants that they are called with. Tests say `static`: the loads and
- * stores are the same, and the compiler is done ten times as fast. */
+/* Functions that are compiled once for each set of constants that they are called with. Tests say `static`: the loads
+ * and stores are the same, and the compiler is done ten times as fast. */
 #ifndef SPECIALIZED
 #define SPECIALIZED INLINE
 #endif

@@ -34,7 +34,10 @@ INLINE vec broadcast(const float *p)
     return (vec){one, one};
 }
 INLINE vec zero(void) { return (vec){vdupq_n_f32(0), vdupq_n_f32(0)}; }
-INLINE vec muladd(vec a, vec b, vec c) { return (vec){vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)}; }
+INLINE vec muladd(vec a, vec b, vec c)
+{
+    return (vec){vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)};
+}
 INLINE vec add(vec a, vec b) { return (vec){vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)}; }
 
 #include "tiles.h"

@@ -91,8 +91,8 @@ INLINE TARGET void NAME(collect)(vec *acc, int count, int U)
 #define SETS(V, M) ((V) * (M) * 4 <= REGISTERS ? 4 : (V) * (M) * 2 <= REGISTERS ? 2 : 1)
 
 /* One strip of every row group: outputs `first` to first + V * LANES - 1 of each, for M rows in xt (inputs, M). */
-SPECIALIZED TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float *xt, float *y, int64_t ldy, int type,
-                               int V, int M)
+SPECIALIZED TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const float *xt, float *y, int64_t ldy,
+                                    int type, int V, int M)
 {
     const int U = SETS(V, M), N = V * M, AHEAD = U > 2 ? U : 2;
     const int64_t size = type == OMNI_INT8 ? 1 : 4, stride = w->block_rows * size;
@@ -118,7 +118,8 @@ SPECIALIZED TARGET void NAME(strip)(const omni_sparse *w, int64_t first, const f
 }
 
 /* Every panel of a dense matrix for M rows of x. */
-SPECIALIZED TARGET void NAME(panels)(const omni_dense *w, const float *x, int64_t ldx, float *y, int64_t ldy, int type, int M)
+SPECIALIZED TARGET void NAME(panels)(const omni_dense *w, const float *x, int64_t ldx, float *y, int64_t ldy,
+                                     int type, int M)
 {
     enum { V = OMNI_PANEL / LANES };
     const int U = SETS(V, M), N = V * M;

@@ -26,7 +26,8 @@ def blocks(rng: np.random.Generator, shape: tuple, grid: tuple, sparsity: float,
     starts = np.concatenate([[0], kept.sum(axis=1).cumsum()]).astype(np.int32)
     groups, columns = np.nonzero(kept)
     values = numbers(rng, (len(columns), cols, rows), dtype)
-    values[: len(values) // 3] *= rng.integers(0, 2, (len(values) // 3, 1, 1)).astype(dtype)  # some are stored, but zero
+    some = values[: len(values) // 3]
+    some *= rng.integers(0, 2, (len(some), 1, 1)).astype(dtype)  # stored, but zero
     whole = np.zeros((outputs // rows, rows, inputs // cols, cols))
     whole[groups, :, columns, :] = values.transpose(0, 2, 1)
     columns = columns.astype(np.uint16 if inputs // cols <= 2**16 else np.uint32)

@@ -71,7 +71,8 @@ def test_columns_may_fall_from_one_group_to_the_next_and_groups_may_be_empty():
     for starts in ([0, 2, 2, 2], [0, 0, 2, 2], [0, 0, 0, 2]):
         with pytest.raises(ValueError, match="columns: block 1"):
             Matrix.sparse(values, columns, np.array(starts, np.int32), (24, 4), (8, 1))
-    nothing = Matrix.sparse(values[:0], columns[:0], np.zeros(4, np.int32), (24, 4), (8, 1), bias=np.ones(24, np.float32))
+    starts, bias = np.zeros(4, np.int32), np.ones(24, np.float32)
+    nothing = Matrix.sparse(values[:0], columns[:0], starts, (24, 4), (8, 1), bias=bias)
     assert (nothing.apply(np.ones((3, 4), np.float32)) == 1).all()
 
 
