@@ -134,7 +134,7 @@ def layer(shape: str, rows: int, repeats: int, inner: int) -> Tuple[List[str], L
 
 
 @cli
-def main() -> None:
+def main(argv: List[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", default=SHAPES, help="outputs x inputs; outputs a multiple of 8")
     parser.add_argument("--rows", nargs="+", type=int, default=[1, 4, 5, 9, 16])
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--inner", type=int, default=10, help="calls of a job in a turn")
     parser.add_argument("--isa", help="instruction set, the best of this machine if not given")
     parser.add_argument("--out", type=Path, help="the table goes here too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for shape in args.shapes:
         if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", shape) or int(shape.split("x")[0]) % 8:
             raise UserError(f"--shapes {shape}: want outputs x inputs such as 576x144, outputs a multiple of 8")
