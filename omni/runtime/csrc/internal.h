@@ -109,13 +109,16 @@ INLINE void transpose_4(const float *x, int64_t ldx, float *xt, int64_t ldt)
 /* xt (K, M) of x (M, K): the activations of a column side by side, in one cache line where M is small. */
 INLINE void transpose(const float *x, int64_t ldx, float *xt, int M, int64_t K)
 {
-    int64_t k = 0;
-    for (; M >= 4 && k + 4 <= K; k += 4)
+    const int64_t fours = M >= 4 ? K / 4 * 4 : 0;
+    for (int64_t line = 0; line < fours; line += 16) { /* a cache line: rows may be so far apart that few are kept */
+        const int64_t end = line + 16 < fours ? line + 16 : fours;
         for (int m = 0; m < M; m += 4) {
             const int from = m + 4 <= M ? m : M - 4; /* the last square may overlap the one before it */
-            transpose_4(x + from * ldx + k, ldx, xt + k * M + from, M);
+            for (int64_t k = line; k < end; k += 4)
+                transpose_4(x + from * ldx + k, ldx, xt + k * M + from, M);
         }
-    for (; k < K; k++)
+    }
+    for (int64_t k = fours; k < K; k++)
         for (int m = 0; m < M; m++)
             xt[k * M + m] = x[m * ldx + k];
 }
