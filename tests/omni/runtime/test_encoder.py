@@ -1,0 +1,108 @@
+"""The encoder of the runtime, chunk by chunk, gives what the PyTorch model gives of whole utterances."""
+
+import numpy as np
+import pytest
+
+from omni.runtime.encoder import State
+from omni.runtime.recognizer import Recognizer
+from tests.omni.runtime import small
+
+CLOSE = dict(atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [
+    {},
+    {"segment_length": 1, "left_context_length": 3},
+    {"segment_length": 8, "left_context_length": 5},
+    {"right_context_length": 0},
+    {"right_context_length": 3, "segment_length": 2},
+    {"left_context_length": 0},
+    {"stack": 1, "num_layers": 1},
+    {"activation": "relu"},
+    {"activation": "silu", "num_heads": 1, "ffn_dim": 8},
+], ids=str)
+@pytest.mark.parametrize("values", ["float32", "int8", "float16"])
+def test_streaming_is_the_whole_utterance(tmp_path, sizes, values):
+    """Shorter than a frame, than a segment, than a chunk; whole segments and chunks, one feature frame less and more."""
+    path = tmp_path / "m.omni.safetensors"
+    model = small.write(path, values, **sizes)
+    recognizer = small.open_encoder(path)
+    settings = recognizer.settings
+    stack, segment, chunk = settings.stack, settings.segment_length, settings.chunk_length
+    lengths = {0, 1, stack, segment * stack, chunk * stack, (2 * chunk + 1) * stack, 5 * segment * stack, 40 * stack + 3}
+    lengths = sorted({max(0, length + more) for length in lengths for more in (-1, 0, 1)})
+    for frames in small.features(*lengths):
+        found = small.encode(recognizer, frames)[0]
+        assert found.shape == (len(frames) // stack, settings.joiner_dim)
+        if len(found):
+            assert np.allclose(found, small.projected(model, frames), **CLOSE), len(frames)
+
+
+def test_dense_weights_and_a_model_of_one_size_more(tmp_path):
+    path = tmp_path / "m.omni.safetensors"
+    model = small.write(path, "int8", sparse=False, encoder_dim=40, num_heads=5, joiner_dim=17, ffn_dim=21)
+    frames = small.features(203)[0]
+    assert np.allclose(small.encode(small.open_encoder(path), frames)[0], small.projected(model, frames), **CLOSE)
+
+
+def test_streams_of_a_batch_do_not_see_each_other(tmp_path):
+    path = tmp_path / "m.omni.safetensors"
+    small.write(path)
+    recognizer = small.open_encoder(path)
+    utterances = small.features(203, 20, 0, 64, 3, 121, 200)
+    together = small.encode(recognizer, *utterances)
+    for frames, found in zip(utterances, together):
+        assert np.allclose(found, small.encode(recognizer, frames)[0], **CLOSE)
+
+
+def test_streams_may_begin_and_end_at_any_time(tmp_path):
+    """A batch of three, then of one, of two others: the memory that batches share carries nothing over."""
+    path = tmp_path / "m.omni.safetensors"
+    small.write(path)
+    recognizer = small.open_encoder(path)
+    utterances = small.features(160, 90, 203, 51)
+    streams = [recognizer.stream() for _ in utterances]
+    draw = np.random.default_rng(0)
+    for start in range(0, 208, 16):
+        for stream, frames in zip(streams, utterances):
+            stream.accept_features(frames[start : start + 16])
+        recognizer.decode([stream for stream in streams if draw.random() < 0.5])
+    for stream in streams:
+        stream.finish()
+    recognizer.decode(streams)
+    for stream, frames in zip(streams, utterances):
+        assert np.allclose(np.concatenate(stream.search_state), small.encode(recognizer, frames)[0], **CLOSE)
+
+
+def test_nothing_grows_with_a_stream(tmp_path):
+    path = tmp_path / "m.omni.safetensors"
+    small.write(path)
+    recognizer = small.open_encoder(path)
+    stream = recognizer.stream()
+    piece = small.features(40)[0]
+
+    def sizes():
+        state, waiting = stream.encoder_state, stream._waiting
+        return (state.convs.shape, state.context.shape, waiting._buffer.shape, len(recognizer.encoder._workspaces),
+                recognizer.encoder._flat.size)
+
+    seen = set()
+    for index in range(200):
+        stream.accept_features(piece)
+        recognizer.decode([stream])
+        if index >= 10:
+            seen.add(sizes())
+        state = stream.encoder_state
+        assert 0 <= state.position < recognizer.settings.period
+        assert 0 <= state.past <= recognizer.settings.left_context_length
+    assert len(seen) == 1
+    assert set(State.__slots__) == {"convs", "context", "past", "position"}
+
+
+def test_batches_share_the_memory_of_the_largest(tmp_path):
+    path = tmp_path / "m.omni.safetensors"
+    small.write(path)
+    encoder = Recognizer(path).encoder
+    large = encoder.workspace(6)
+    assert encoder.workspace(2).flat is large.flat and encoder.workspace(6) is large
+    assert encoder.workspace(7).flat is not large.flat
