@@ -43,22 +43,19 @@ class Fbank:
         """(N,) float32 -> (T, bins) float32."""
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples)
-        return self._push(samples)
+        self._push(samples)
+        return self._ready()
 
     def finish(self) -> np.ndarray:
         """-> (T, bins) float32 of the last frames, whose windows are mirrored at the end."""
-        last = np.zeros(0, np.float32)
         if self._resampler is not None:
-            last = self._resampler.resample_chunk(last, last=True)
-        if len(last):
-            self._online.accept_waveform(SAMPLING_RATE, last)
+            self._push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         self._online.input_finished()
         return self._ready()
 
-    def _push(self, samples: np.ndarray) -> np.ndarray:
+    def _push(self, samples: np.ndarray) -> None:
         if len(samples):
             self._online.accept_waveform(SAMPLING_RATE, samples)
-        return self._ready()
 
     def _ready(self) -> np.ndarray:
         ready = self._online.num_frames_ready
@@ -110,7 +107,10 @@ def as_samples(samples: Any) -> np.ndarray:
     Raises:
         ValueError: another type, more than one channel, NaN or infinity, or far out of range.
     """
-    found = np.asarray(samples)
+    try:
+        found = np.asarray(samples)
+    except ValueError:
+        raise ValueError("samples: want an array of numbers, (N,)") from None
     if found.ndim != 1:
         raise ValueError(f"samples of shape {found.shape}: want one channel, (N,); take one or average them first")
     if found.dtype == np.int16:
@@ -130,9 +130,13 @@ def as_rate(rate: Any) -> int:
     Raises:
         ValueError: no whole number of Hz, or one that no audio has.
     """
-    if isinstance(rate, bool) or int(rate) != rate or not RATES[0] <= rate <= RATES[1]:
-        raise ValueError(f"sampling rate {rate}: want Hz, a whole number from {RATES[0]} to {RATES[1]}")
-    return int(rate)
+    try:
+        whole = int(rate)
+    except (TypeError, ValueError, OverflowError):  # the last: infinity
+        whole = -1
+    if whole != rate or isinstance(rate, bool) or not RATES[0] <= whole <= RATES[1]:
+        raise ValueError(f"sampling rate {rate!r:.40}: want Hz, a whole number from {RATES[0]} to {RATES[1]}")
+    return whole
 
 
 def as_features(frames: Any, bins: int) -> np.ndarray:
@@ -140,7 +144,10 @@ def as_features(frames: Any, bins: int) -> np.ndarray:
     Raises:
         ValueError: not (T, bins), or NaN or infinity.
     """
-    found = np.asarray(frames, np.float32)
+    try:
+        found = np.asarray(frames, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"features: want an array of numbers, (T, {bins})") from None
     if found.ndim != 2 or found.shape[1] != bins:
         raise ValueError(f"features of shape {found.shape}: want (T, {bins})")
     if not np.isfinite(found).all():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 from typing import Any, List
 
@@ -24,10 +25,12 @@ def make(name: str, predictor: Any, joiner: Any, blank_penalty: float, **options
     """The search of a name.
 
     Raises:
-        ValueError: there is no such method, or it has no such option.
+        ValueError: there is no such method, it has no such option, or a blank penalty that is no number.
     """
     if name not in names():
         raise ValueError(f"method {name!r}: want one of {', '.join(names())}")
+    if not isinstance(blank_penalty, (int, float)) or not math.isfinite(blank_penalty):
+        raise ValueError(f"blank_penalty {blank_penalty!r}: want a number")
     made = importlib.import_module(f"{__name__}.{name}").Search
     known = list(inspect.signature(made).parameters)[3:]
     odd = [option for option in options if option not in known]
