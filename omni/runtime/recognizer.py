@@ -23,7 +23,7 @@ from .joiner import Joiner
 from .layers import Weights
 from .predictor import Predictor
 from .search import make
-from .settings import Settings
+from .settings import Settings, blank_penalty_of
 from .stream import Stream
 
 KIND = "emformer-transducer"
@@ -51,6 +51,7 @@ class Recognizer:
         shipped = load(path, KIND)
         try:
             self.settings = Settings.of(shipped.about)
+            noted = blank_penalty_of(shipped.about)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         self.about = shipped.about
@@ -59,9 +60,8 @@ class Recognizer:
         self.predictor, self.joiner = Predictor(self.settings, weights), Joiner(self.settings, weights)
         self._bpe, self._processor, self._path = weights.bytes("bpe"), None, path
         weights.done()
-        if blank_penalty is None:
-            blank_penalty = shipped.about.get("decode", {}).get("blank_penalty", 0.0)
-        self.search = make(method, self.predictor, self.joiner, blank_penalty, **options)
+        penalty = noted if blank_penalty is None else blank_penalty
+        self.search = make(method, self.predictor, self.joiner, penalty, **options)
 
     def stream(self) -> Stream:
         """A new stream of this recognizer."""

@@ -13,6 +13,8 @@ FEATURES = {
     "type": "kaldi-fbank", "sampling_rate": 16000, "frame_length_ms": 25, "frame_shift_ms": 10, "window": "povey",
     "snip_edges": False, "samples": "-1 to 1",
 }
+NUMBERS = ("preemphasis", "dither", "low_freq", "high_freq")  # of the features, that may have any value
+SWITCHES = ("remove_dc_offset", "use_power")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Settings:
         for key, value in FEATURES.items():
             if features.get(key) != value:
                 raise ValueError(f"features of {key} {features.get(key)!r:.40}, this runtime computes {value!r}")
+        for keys, kinds in ((NUMBERS, (int, float)), (SWITCHES, (bool,))):
+            for key in keys:
+                if type(features.get(key)) not in kinds:
+                    raise ValueError(f"features of {key} {features.get(key)!r:.40}, want a "
+                                     f"{'number' if keys is NUMBERS else 'truth value'}")
         found = {**model, "bins": features.get("num_mel_bins"), **{key: features.get(key) for key in ("mean", "std")}}
         known = {field.name: field.type for field in dataclasses.fields(Settings)}
         for key, kind in known.items():
@@ -75,7 +82,7 @@ class Settings:
             elif kind == "float":
                 good = type(value) in (int, float) and abs(value) < 1e6 and (key != "std" or value > 0)
             else:
-                good = value in ACTIVATIONS
+                good = isinstance(value, str) and value in ACTIVATIONS
             if not good:
                 raise ValueError(f"setting {key} {value!r:.40}: this runtime has no such model")
         odd = sorted(set(found) - set(known) - {"dropout"})
@@ -86,3 +93,16 @@ class Settings:
             raise ValueError(f"encoder_dim {settings.encoder_dim} or decoder_dim {settings.decoder_dim}: want "
                              f"multiples of num_heads {settings.num_heads} and of 4")
         return settings
+
+
+def blank_penalty_of(about: Mapping[str, Any]) -> float:
+    """What the file says that it was decoded with; 0 where it says nothing.
+
+    Raises:
+        ValueError: it says what is no number.
+    """
+    decode = about.get("decode", {})
+    penalty = decode.get("blank_penalty", 0.0) if isinstance(decode, dict) else decode
+    if type(penalty) not in (int, float) or not isinstance(decode, dict):
+        raise ValueError(f"decode.blank_penalty {penalty!r:.40}: want a number")
+    return float(penalty)

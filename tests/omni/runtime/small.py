@@ -45,6 +45,7 @@ def write(path, values="float32", seed=0, sparse=True, about=(), **sizes):
             value *= (torch.rand(value.size(0) // 8, 1, value.size(1)) < 0.5).expand(-1, 8, -1).reshape(value.shape)
             blocks[name] = omni.Blocks(8, 1)
     model.joiner.output_linear.weight.data *= 8  # symbols of a clear first rank
+    model.joiner.output_linear.bias.data[0] += 4  # and blank is among them often
     storage.write(path, dataclasses.asdict(config), shipped(model.state_dict()), blocks, values,
                   {"features": FEATURES, **dict(about)}, bpe())
     return storage.read(path)
