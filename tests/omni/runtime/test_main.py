@@ -9,6 +9,7 @@ import pytest
 
 from omni.runtime import __main__ as command
 from omni.runtime.recognizer import Recognizer
+from omni.ship import shipped
 from tests.omni.runtime import small
 
 soundfile = pytest.importorskip("soundfile")
@@ -101,7 +102,7 @@ def test_bad_files_are_one_line(tmp_path, model, capsys):
 def test_bad_models_and_options_are_one_line(tmp_path, model, capsys):
     good = _audio(tmp_path / "good.wav")
     other = tmp_path / "other.omni.safetensors"
-    small.write(other, about={"kind": "zipformer"})
+    shipped.write(other, {}, {}, about={"kind": "zipformer"})
     for arguments, says in (
         ((good, good), f"error: {good}: not a whole safetensors file"),
         ((tmp_path / "none.omni.safetensors", good), "no such file"),
