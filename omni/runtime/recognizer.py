@@ -70,9 +70,14 @@ class Recognizer:
     def decode(self, streams: Sequence[Stream]) -> None:
         """Decodes every whole chunk that waits in the streams, and the rest of those that are finished.
 
-        Streams that have a chunk go forward together, each by one chunk at a time.
+        Streams that have a chunk go forward together, each by one chunk at a time. One thread at a time may decode.
+
+        Raises:
+            ValueError: a stream of another recognizer.
         """
-        ready = [stream for stream in streams if stream.ready]
+        if any(stream.search is not self.search for stream in streams):
+            raise ValueError("a stream of another recognizer: decode it with its own")
+        ready = [stream for stream in dict.fromkeys(streams) if stream.ready]
         while ready:
             self._advance(ready)
             ready = [stream for stream in ready if stream.ready]

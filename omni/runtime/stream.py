@@ -15,7 +15,7 @@ class Stream:
     """One thread at a time may use it. What it holds has a fixed size, but for frames that wait and the hypothesis."""
 
     def __init__(self, settings: Settings, features: Mapping[str, Any], search: Any, pieces: Any) -> None:
-        self._settings, self._features, self._search, self._pieces = settings, features, search, pieces
+        self._settings, self._features, self.search, self._pieces = settings, features, search, pieces
         self._fbank: Fbank | None = None
         self._rate: int | None = None  # None: nothing came yet; 0: features come
         self._finished = False
@@ -66,13 +66,13 @@ class Stream:
     @property
     def tokens(self) -> List[int]:
         """Token ids of what was said so far; with a beam, the last ones may change yet."""
-        return list(self._search.best(self.search_state)[0])
+        return list(self.search.best(self.search_state)[0])
 
     @property
     def timestamps(self) -> List[float]:
         """Seconds from the start of the stream to the encoder frame in which each token was found."""
         seconds = self._settings.stack * self._features["frame_shift_ms"] / 1000
-        return [round(frame * seconds, 3) for frame in self._search.best(self.search_state)[1]]
+        return [round(frame * seconds, 3) for frame in self.search.best(self.search_state)[1]]
 
     @property
     def text(self) -> str:

@@ -1,5 +1,7 @@
 """The encoder of the runtime, chunk by chunk, gives what the PyTorch model gives of whole utterances."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,31 @@ def test_nothing_grows_with_a_stream(tmp_path):
         assert 0 <= state.past <= recognizer.settings.left_context_length
     assert len(seen) == 1
     assert set(State.__slots__) == {"convs", "context", "past", "position"}
+
+
+def test_no_memory_is_taken_that_is_not_given_back(tmp_path):
+    """Counted by Python, all that six hundred chunks left behind; a hypothesis would, so that nothing is searched."""
+    path = tmp_path / "m.omni.safetensors"
+    small.write(path, num_layers=1)
+    recognizer = small.open_encoder(path)
+    recognizer.search.advance = lambda *_: None
+    streams = [recognizer.stream() for _ in range(2)]
+    piece = small.features(200)[0]
+
+    def run(times):
+        for _ in range(times):
+            for stream in streams:
+                stream.accept_features(piece)
+            recognizer.decode(streams)
+
+    tracemalloc.start()
+    try:
+        run(5)
+        before = tracemalloc.get_traced_memory()[0]
+        run(50)
+        assert tracemalloc.get_traced_memory()[0] - before < 4096
+    finally:
+        tracemalloc.stop()
 
 
 def test_batches_share_the_memory_of_the_largest(tmp_path):

@@ -111,6 +111,22 @@ def test_a_stream_is_ready_when_a_whole_chunk_waits(made):
     recognizer.decode([])
 
 
+def test_a_stream_named_twice_goes_forward_once(made):
+    recognizer = Recognizer(made[0])
+    found = []
+    for times in (1, 2):
+        stream = recognizer.stream()
+        stream.accept_features(small.features(203)[0])
+        recognizer.decode([stream] * times)
+        found.append(stream.tokens)
+    assert found[0] == found[1] != []
+
+
+def test_streams_of_another_recognizer_are_refused(made):
+    with pytest.raises(ValueError, match="a stream of another recognizer"):
+        Recognizer(made[0]).decode([Recognizer(made[0]).stream()])
+
+
 def test_nothing_said_is_no_text(made):
     recognizer = Recognizer(made[0])
     for samples in (None, np.zeros(0, np.float32)):
