@@ -3,8 +3,9 @@
     python -m tools.compare_runtime --exp-dir exp/mini --data-dir data/mini [--names sparsity-0.9] [--method beam]
 
 A line for each sub-network and set: utterances, how many have other words than PyTorch's greedy search found, both word
-error rates. The features are those that stage 1 stored, so that nothing but the model differs; with --audio they are
-the runtime's own, from the recordings. Ends with exit code 1 where the same search is apart by more than 0.1 points.
+error rates. The features are those that stage 1 stored, so that nothing but the model differs; ends with exit code 1
+where greedy search is apart by more than 0.1 points. With --audio they are the runtime's own, from the recordings, and
+some words differ: what stage 1 stores is rounded (lilcom, by up to 0.016).
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def main(arguments: List[str] | None = None) -> None:
             apart = max(apart, abs(difference))
             print(f"{subnet.name}\t{name}\t{row['utterances']}\t{row['differ']}\t{row['pytorch']:.2f}\t"
                   f"{row['runtime']:.2f}\t{difference:+.2f}\t{rtf:.4f}", flush=True)
-    if args.method == "greedy" and apart > APART:
+    if args.method == "greedy" and not args.audio and apart > APART:
         raise SystemExit(1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Iterator
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class AudioFile:
         except ImportError:
             raise ImportError("the runtime needs soundfile to read files: pip install soundfile") from None
         self._soundfile, self.path = soundfile, Path(path)
+        if self.path.is_dir():
+            raise ValueError(f"{path}: a folder, want the files in it")
         if not self.path.is_file():
             raise ValueError(f"{path}: no such file")
         if not self.path.stat().st_size:

@@ -6,7 +6,7 @@ What is computed is `infer` of the recipe's StreamingEncoder: front end, positio
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Sequence
 
 import numpy as np
 

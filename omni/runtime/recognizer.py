@@ -15,7 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, List, Sequence
 
-import numpy as np
 
 from ..ship.shipped import load
 from .encoder import Encoder
@@ -98,7 +97,8 @@ class Recognizer:
             try:
                 made.load_from_serialized_proto(self._bpe)
             except RuntimeError:
-                raise ValueError(f"{self._path}: its tensor bpe is no sentencepiece model; make the file anew") from None
+                raise ValueError(
+                    f"{self._path}: its tensor bpe is no sentencepiece model; make the file anew") from None
             if made.get_piece_size() != self.settings.vocab_size:
                 raise ValueError(f"{self._path}: its bpe has {made.get_piece_size()} pieces, the model "
                                  f"{self.settings.vocab_size}; make the file anew")

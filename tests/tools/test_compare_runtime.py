@@ -1,6 +1,5 @@
 """tools/compare_runtime.py on a corpus of three utterances: it tells the same words from others."""
 
-import numpy as np
 import pytest
 from lhotse import CutSet, Features, MonoCut, NumpyFilesWriter, SupervisionSegment
 
@@ -56,7 +55,8 @@ def test_the_same_words_are_no_difference(experiment, capsys):
     scoring.write_recogs(recogs, [(name, TEXT.split(), found) for name, found in words.items()])
     compare_runtime.main(arguments)
     (row,) = _rows(capsys)
-    assert (row["sub-network"], row["set"], row["utterances"], row["differ"]) == ("sparsity-0.5", "test-clean", "3", "0")
+    assert (row["sub-network"], row["set"]) == ("sparsity-0.5", "test-clean")
+    assert (row["utterances"], row["differ"]) == ("3", "0")
     assert row["PyTorch WER"] == row["runtime WER"] and row["difference"] == "+0.00"
 
 

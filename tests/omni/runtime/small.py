@@ -17,6 +17,7 @@ from egs.librispeech.omni_sparsity.subnets.formats import safetensors as storage
 from omni.runtime.recognizer import Recognizer
 
 VOCAB = 16
+WORDS = "ON NO NOT TON TOO ONTO NOON TOOT NOTE TONE ONE TEN NET"
 FEATURES = {**DESCRIPTION, "mean": FEATURE_MEAN, "std": FEATURE_STD}
 SIZES = dict(stack=4, projection_dim=8, encoder_dim=32, num_heads=4, ffn_dim=48, num_layers=3, segment_length=4,
              left_context_length=8, right_context_length=1, decoder_dim=16, joiner_dim=24, vocab_size=VOCAB)
@@ -27,7 +28,7 @@ def bpe() -> bytes:
     """A BPE model of VOCAB pieces; blank is its first."""
     model = io.BytesIO()
     spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(["ON NO NOT TON TOO ONTO NOON TOOT NOTE TONE ONE TEN NET"] * 3), model_writer=model, vocab_size=VOCAB,
+        sentence_iterator=iter([WORDS] * 3), model_writer=model, vocab_size=VOCAB,
         user_defined_symbols=["<blk>", "<sos/eos>"], unk_id=2, bos_id=-1, eos_id=-1, minloglevel=2)
     return model.getvalue()
 

@@ -25,14 +25,14 @@ CLOSE = dict(atol=2e-5, rtol=1e-4)
 ], ids=str)
 @pytest.mark.parametrize("values", ["float32", "int8", "float16"])
 def test_streaming_is_the_whole_utterance(tmp_path, sizes, values):
-    """Shorter than a frame, than a segment, than a chunk; whole segments and chunks, one feature frame less and more."""
+    """Shorter than a frame, than a segment, than a chunk; whole segments and chunks, a feature frame less or more."""
     path = tmp_path / "m.omni.safetensors"
     model = small.write(path, values, **sizes)
     recognizer = small.open_encoder(path)
     settings = recognizer.settings
     stack, segment, chunk = settings.stack, settings.segment_length, settings.chunk_length
-    lengths = {0, 1, stack, segment * stack, chunk * stack, (2 * chunk + 1) * stack, 5 * segment * stack, 40 * stack + 3}
-    lengths = sorted({max(0, length + more) for length in lengths for more in (-1, 0, 1)})
+    edges = [frames * stack for frames in (0, 1, segment, chunk, 2 * chunk + 1, 5 * segment)] + [40 * stack + 3]
+    lengths = sorted({max(0, edge + more) for edge in edges for more in (-1, 0, 1)})
     for frames in small.features(*lengths):
         found = small.encode(recognizer, frames)[0]
         assert found.shape == (len(frames) // stack, settings.joiner_dim)

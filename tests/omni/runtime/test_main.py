@@ -91,7 +91,7 @@ def test_bad_files_are_one_line(tmp_path, model, capsys):
     soundfile.write(nan, np.full(1600, np.nan), 16000, subtype="FLOAT")
     soundfile.write(loud, np.full(1600, 3e4), 16000, subtype="FLOAT")
     for bad, says in ((tmp_path / "missing.wav", "no such file"), (stereo, "2 channels, want one"),
-                      (empty, "an empty file"), (text, "not audio that can be read"), (folder, "no such file"),
+                      (empty, "an empty file"), (text, "not audio that can be read"), (folder, "a folder"),
                       (cut, "cut off|garbled inside"), (nan, "NaN or infinity"), (loud, "want to lie in")):
         code, out, err = _run(capsys, model, good, bad)
         assert code == 2 and len(err) == 1 and err[0].startswith(f"error: {bad}: "), err

@@ -164,4 +164,5 @@ def test_an_embedding_may_be_sparse(path, tmp_path):
 
 
 def test_omni_load_reads_what_the_recognizer_reads(path):
-    assert omni.load(path, "emformer-transducer").about["model"] == {**small.SIZES, "activation": "gelu", "dropout": 0.1}
+    said = omni.load(path, "emformer-transducer").about["model"]
+    assert said == {**small.SIZES, "activation": "gelu", "dropout": 0.1}

@@ -43,7 +43,7 @@ def test_greedy_is_that_of_the_recipe(made, penalty):
 
 @torch.no_grad()
 def _plain_beam(model, frames, size, penalty):
-    """Modified beam search over a whole utterance, by its definition: {symbols: log-probability} from frame to frame."""
+    """Modified beam search over a whole utterance, by its definition; -> {symbols: log-probability}."""
     beam = {(): 0.0}
     for frame in torch.from_numpy(small.forward(model, frames)):
         rows = []
