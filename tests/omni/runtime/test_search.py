@@ -76,6 +76,18 @@ def test_beam_is_the_definition(tmp_path, size, penalty):
         assert all(math.isclose(found[symbols], wanted[symbols], abs_tol=1e-3) for symbols in wanted)
 
 
+@pytest.mark.parametrize("settled, wanted", [([], [5]), ([7] * 8, [7] * 8)])
+def test_the_best_is_so_for_its_length(tmp_path, settled, wanted):
+    """-4 / 2 < -5 / 3, but -4 / 10 > -5 / 11: two symbols of context and those that are settled count."""
+    path = tmp_path / "m.omni.safetensors"
+    small.write(path)
+    made = Recognizer(path, "beam").search
+    state = made.start()
+    state.tokens, state.frames = list(settled), list(range(len(settled)))
+    state.beam = {(): (-4.0, ()), (5,): (-5.0, (9,))}
+    assert made.best(state)[0] == wanted
+
+
 def test_a_beam_finds_more_than_greedy(tmp_path):
     """Otherwise the tests above would not tell one from the other."""
     path = tmp_path / "m.omni.safetensors"

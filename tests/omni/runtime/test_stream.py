@@ -111,6 +111,15 @@ def test_a_stream_is_ready_when_a_whole_chunk_waits(made):
     recognizer.decode([])
 
 
+def test_a_chunk_ends_in_zeros(made):
+    settings = Recognizer(made[0]).settings
+    stream, frames = Recognizer(made[0]).stream(), small.features(6)[0]
+    out = np.full((settings.chunk_length * settings.stack, settings.bins), np.nan, np.float32)
+    stream.accept_features(frames)
+    assert stream.take(out) == 1
+    assert np.array_equal(out[:4], frames[:4]) and not out[4:].any()  # two feature frames are no encoder frame
+
+
 def test_a_stream_named_twice_goes_forward_once(made):
     recognizer = Recognizer(made[0])
     found = []
