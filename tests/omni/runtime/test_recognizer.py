@@ -120,7 +120,7 @@ def test_the_blank_penalty_is_the_files_unless_another_is_asked_for(path):
     assert tokens(blank_penalty=0.0) == without
 
 
-def test_int8_stays_int8_and_float32_stays_in_the_file(tmp_path):
+def test_int8_stays_int8_and_what_is_not_coded_stays_in_the_file(tmp_path):
     path = tmp_path / "m.omni.safetensors"
     name = "encoder.emformer.emformer_layers.0.pos_ff.1.weight"
     small.write(path, "int8")
@@ -128,9 +128,19 @@ def test_int8_stays_int8_and_float32_stays_in_the_file(tmp_path):
         if weight.blocks or len(weight.shape) == 2:
             assert layers.matrix(weight, None).struct.type == INT8
     small.write(path, "float32")
-    weight = load(path).weights[name]
-    assert weight.blocks == (8, 1) and not weight.values.flags.owndata
-    assert layers.matrix(weight, None).struct.values == weight.values.__array_interface__["data"][0]
+    shipped = load(path)
+    about = {key: value for key, value in shipped.about.items() if key != "values"}
+    blocks = {key: weight.blocks for key, weight in shipped.weights.items() if weight.blocks}
+    uncoded = tmp_path / "uncoded.omni.safetensors"
+    write(uncoded, shipped.arrays(), blocks, "int8", about, coded=False)
+    for made in (path, uncoded):  # what is not coded is mapped, and used where it lies
+        weight = load(made).weights[name]
+        assert weight.blocks == (8, 1) and not weight.values.flags.owndata
+        assert layers.matrix(weight, None).struct.values == weight.values.__array_interface__["data"][0]
+    frames = small.features(203)[0]
+    coded = tmp_path / "coded.omni.safetensors"
+    write(coded, shipped.arrays(), blocks, "int8", about)
+    assert np.array_equal(*(small.encode(small.open_encoder(made), frames)[0] for made in (coded, uncoded)))
 
 
 def test_blocks_of_other_shapes(tmp_path, path):
