@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # No -ffast-math: NaN and infinity must behave. No -Werror: that is for the tests, a later compiler may warn of more.
-FLAGS = ["-std=c11", "-O3", "-falign-loops=32", "-fPIC", "-shared"]
+FLAGS = ["-std=c11", "-O3", "-fopenmp-simd", "-falign-loops=32", "-fPIC", "-shared"]
 
 
 def sources() -> list[Path]:
@@ -62,7 +62,8 @@ def compile_library(folder: Path | None = None) -> Path:
     files = [str(path) for path in sources() if path.suffix == ".c"]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        ran = subprocess.run([*command, *FLAGS, "-o", str(part), *files], capture_output=True, text=True, check=False)
+        whole = [*command, *FLAGS, "-o", str(part), *files, "-lm"]
+        ran = subprocess.run(whole, capture_output=True, text=True, check=False)
         if ran.returncode:
             lines = [line for line in ran.stderr.splitlines() if "error" in line] or ran.stderr.splitlines() or ["?"]
             raise RuntimeError(f"{' '.join(command)} failed (exit code {ran.returncode}): {lines[0].strip()}")

@@ -119,6 +119,10 @@ class Encoder:
         self._flat: np.ndarray | None = None
         self._workspaces: Dict[int, Workspace] = {}
 
+    def state(self) -> State:
+        """Of a new stream."""
+        return State(self.settings)
+
     def workspace(self, batch: int) -> Workspace:
         """The arrays of a step over `batch` streams. All sizes share the memory of the largest so far."""
         if batch not in self._workspaces:

@@ -31,7 +31,7 @@ class Matrix:
     """A weight (outputs, inputs), block-sparse or dense, with its scale and bias. Made by `sparse` or `dense`.
 
     Attributes:
-        shape: (outputs, inputs).
+        shape: (outputs, inputs). is_dense: whether `dense` made it.
         struct: `omni_sparse` or `omni_dense` of csrc/kernels.h for callers in C; lives as long as the matrix does.
     """
 
@@ -40,7 +40,7 @@ class Matrix:
         for name, array in arrays.items():
             setattr(struct, name, address(array))
         self._pointer = ctypes.addressof(struct)
-        self._dense = isinstance(struct, _Dense)
+        self.is_dense = isinstance(struct, _Dense)
         self._groups: Any = None
 
     @classmethod
@@ -132,7 +132,7 @@ class Matrix:
         if not loaded:
             return self._numpy(x, out)
         place = scratch(loaded, *x.shape[::-1])
-        call = loaded.omni_dense_apply if self._dense else loaded.omni_sparse_apply
+        call = loaded.omni_dense_apply if self.is_dense else loaded.omni_sparse_apply
         call(self._pointer, address(x), x.strides[0] >> 2, address(out), out.strides[0] >> 2, x.shape[0], place)
         return out
 
@@ -156,7 +156,7 @@ class Matrix:
             return functools.partial(self._numpy, x, out)
         rows, inputs = x.shape
         place = np.empty(loaded.omni_scratch(inputs, rows), np.float32)
-        call = functools.partial(loaded.omni_dense_apply if self._dense else loaded.omni_sparse_apply, self._pointer,
+        call = functools.partial(loaded.omni_dense_apply if self.is_dense else loaded.omni_sparse_apply, self._pointer,
                                  address(x), x.strides[0] >> 2, address(out), out.strides[0] >> 2, rows,
                                  address(place))
         call.held = (self, x, out, place)
@@ -191,7 +191,7 @@ class Matrix:
     def _decode(self) -> list:
         """(first output, inputs, float32 (inputs, outputs)) of each row group; of a dense matrix all at once."""
         values, (outputs, inputs) = self._arrays["values"], self.shape
-        if self._dense:
+        if self.is_dense:
             weight = values.transpose(1, 0, 2).reshape(inputs, -1)[:, :outputs].astype(np.float32)
             return [(0, slice(None), weight)]
         starts, rows, cols = self._arrays["start"], self.struct.block_rows, self.struct.block_cols

@@ -28,9 +28,17 @@ class Predictor:
             self._scale = None if embedding.scale is None else embedding.scale.astype(np.float32)
         else:
             self._embedding, self._scale = embedding.dense(), None
-        conv = weights.weight("decoder.conv.weight", (dim, GROUP, CONTEXT)).dense()  # (output, input of group, symbol)
-        conv = conv.reshape(dim // GROUP, GROUP, GROUP, CONTEXT).transpose(0, 3, 2, 1)
+        self._kernel = weights.weight("decoder.conv.weight", (dim, GROUP, CONTEXT)).dense()
+        conv = self._kernel.reshape(dim // GROUP, GROUP, GROUP, CONTEXT).transpose(0, 3, 2, 1)
         self._conv = np.ascontiguousarray(conv).reshape(dim // GROUP, CONTEXT * GROUP, GROUP)
+
+    def arrays(self) -> tuple:
+        """-> embedding (V, D), int8 with its scales (V,) or float32 with None; the convolution's weight (D, GROUP, CONTEXT),
+        of the input channels of a group and of the symbols, the oldest first."""
+        embedding = self._embedding
+        if embedding.dtype == np.float16:
+            embedding = embedding.astype(np.float32)
+        return np.ascontiguousarray(embedding), self._scale, np.ascontiguousarray(self._kernel)
 
     def start(self) -> tuple:
         """The context before the first symbol."""

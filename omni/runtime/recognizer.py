@@ -17,9 +17,11 @@ from typing import Any, List, Sequence
 
 
 from ..ship.shipped import load
+from .compiled import CompiledEncoder
 from .encoder import Encoder
 from .joiner import Joiner
 from .layers import Weights
+from .library import library
 from .predictor import Predictor
 from .search import make
 from .settings import Settings, blank_penalty_of
@@ -55,7 +57,7 @@ class Recognizer:
             raise ValueError(f"{path}: {error}") from None
         self.about = shipped.about
         weights = Weights(shipped, path)
-        self.encoder = Encoder(self.settings, weights)
+        self.encoder = (CompiledEncoder if library() else Encoder)(self.settings, weights)
         self.predictor, self.joiner = Predictor(self.settings, weights), Joiner(self.settings, weights)
         self._bpe, self._processor, self._path = weights.bytes("bpe"), None, path
         weights.done()
@@ -64,7 +66,7 @@ class Recognizer:
 
     def stream(self) -> Stream:
         """A new stream of this recognizer."""
-        return Stream(self.settings, self.about["features"], self.search, self.pieces)
+        return Stream(self.settings, self.about["features"], self.encoder.state(), self.search, self.pieces)
 
     def decode(self, streams: Sequence[Stream]) -> None:
         """Decodes every whole chunk that waits in the streams, and the rest of those that are finished.

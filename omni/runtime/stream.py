@@ -6,7 +6,6 @@ from typing import Any, List, Mapping
 
 import numpy as np
 
-from .encoder import State
 from .features import SAMPLING_RATE, Backlog, Fbank, as_features, as_rate, as_samples
 from .settings import Settings
 
@@ -14,13 +13,15 @@ from .settings import Settings
 class Stream:
     """One thread at a time may use it. What it holds has a fixed size, but for frames that wait and the hypothesis."""
 
-    def __init__(self, settings: Settings, features: Mapping[str, Any], search: Any, pieces: Any) -> None:
+    def __init__(
+        self, settings: Settings, features: Mapping[str, Any], encoder_state: Any, search: Any, pieces: Any
+    ) -> None:
         self._settings, self._features, self.search, self._pieces = settings, features, search, pieces
         self._fbank: Fbank | None = None
         self._rate: int | None = None  # None: nothing came yet; 0: features come
         self._finished = False
         self._waiting = Backlog(settings.bins)
-        self.encoder_state = State(settings)
+        self.encoder_state = encoder_state
         self.search_state = search.start()
 
     def accept(self, samples: Any, sampling_rate: int = SAMPLING_RATE) -> None:

@@ -29,3 +29,14 @@ def isa(request, compiled):
     runtime.use(request.param)
     yield request.param
     runtime.use(before)
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def engine(request):
+    """The recognizer's step and search as calls of C, and by numpy."""
+    if request.param == "compiled":
+        request.getfixturevalue("compiled")
+    before = runtime.isa()
+    runtime.use(before if request.param == "compiled" else "numpy")
+    yield request.param
+    runtime.use(before)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.one_stack
 
 HERE = Path(__file__).parent
 CSRC = build.HERE / "csrc"
-COMMON = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-DSPECIALIZED=static"]
+COMMON = ["-std=c11", "-fopenmp-simd", "-Wall", "-Wextra", "-Werror", "-DSPECIALIZED=static"]
 SANITIZED = ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 

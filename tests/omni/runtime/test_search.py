@@ -30,6 +30,7 @@ def made(tmp_path, request):
     return path, small.write(path, "int8" if request.param == 2 else "float32", seed=request.param)
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("penalty", [0.0, 1.5])
 def test_greedy_is_that_of_the_recipe(made, penalty):
     path, model = made
@@ -97,6 +98,7 @@ def test_a_beam_finds_more_than_greedy(tmp_path):
     assert found[0] != found[1]
 
 
+@pytest.mark.usefixtures("engine")
 def test_a_beam_of_one_is_greedy(made):
     path, _ = made
     utterances = small.features(*LENGTHS)
@@ -104,6 +106,7 @@ def test_a_beam_of_one_is_greedy(made):
         assert one.tokens == other.tokens and one.timestamps == other.timestamps
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("method", search.names())
 def test_time_stamps_are_the_frames_of_the_tokens(tmp_path, method):
     path = tmp_path / "m.omni.safetensors"
@@ -115,6 +118,7 @@ def test_time_stamps_are_the_frames_of_the_tokens(tmp_path, method):
         assert all(0 <= time < length / 100 and round(time * 100) % 4 == 0 for time in times)
 
 
+@pytest.mark.usefixtures("engine")
 def test_the_time_of_a_greedy_token_does_not_depend_on_what_follows(tmp_path):
     path = tmp_path / "m.omni.safetensors"
     small.write(path)
@@ -124,6 +128,7 @@ def test_the_time_of_a_greedy_token_does_not_depend_on_what_follows(tmp_path):
     assert early and early == half.timestamps[: len(early)]
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("method", search.names())
 def test_a_batch_is_each_alone(tmp_path, method):
     path = tmp_path / "m.omni.safetensors"
