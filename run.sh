@@ -274,6 +274,8 @@ if wanted 4; then
   run 4 "$python" -m "$recipe_module.subnets" "${settings[@]}" --data-dir "$data_dir" --exp-dir "$exp_dir" \
     --sparsities "$sparsities" --values "$values" --command "$command_line" \
     --specs ${spec_files[@]+"${spec_files[@]}"}
+  # for whoever runs these files here (python -m omni.runtime)
+  built=$("$python" -m omni.runtime.build 2>&1) || log "omni.runtime has no compiled kernels: ${built##*$'\n'}"
 fi
 
 if wanted 5; then

@@ -71,6 +71,15 @@ def test_all_stages_write_what_they_promise(toy):
     assert len(list((toy / "exp/greedy_search").glob("wer-summary-*-sparsity-*.txt"))) == 20
 
 
+def test_the_file_that_ships_hears(toy):
+    speech = sorted((toy / "download").glob("test-clean/*/*/*.flac"))[:2]
+    model = toy / "exp/subnets/sparsity-0.9.omni.safetensors"
+    done = subprocess.run([sys.executable, "-m", "omni.runtime", str(model), *map(str, speech)], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr  # of compiled kernels, too
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [str(path) for path in speech]
+
+
 def test_a_second_call_does_nothing_again(toy):
     before = contents(toy)
     run(*folders(toy), *TOY)
