@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* A version for AVX2 beside the plain one, chosen when the library is loaded, where the compiler can do that. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+#if !defined(OMNI_CLONES) && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
 #define OMNI_CLONES __attribute__((target_clones("arch=haswell", "default")))
-#else
+#elif !defined(OMNI_CLONES) /* -DOMNI_CLONES= for sanitizers, which do not know such functions */
 #define OMNI_CLONES
 #endif
 

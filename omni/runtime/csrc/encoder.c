@@ -47,8 +47,8 @@ OMNI_CLONES static void add(float *x, const float *y, int64_t count) {
     for (int64_t i = 0; i < count; i++) x[i] += y[i];
 }
 
-/* Of one stream and one head. Keys and values lie at `pitch` floats from frame to frame: first those of the left context
- * (in any order: a softmax has none), then those of this step. */
+/* Of one stream and one head. Keys and values, `pitch` floats from frame to frame: first those of the left context (in any
+ * order: a softmax has none), then those of this step. */
 OMNI_CLONES static void attend(const float *query, int64_t query_pitch, int32_t queries, const float *const *key,
                                const float *const *value, const int32_t *counts, int64_t step_pitch, int64_t left_pitch,
                                int32_t dim, float *weights, float *out, int64_t out_pitch) {
@@ -96,7 +96,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 static places plan(const omni_encoder *e, int32_t streams) {
     size_t rows = (size_t)streams * (e->segment + e->right), input = rows * e->stack;
-    size_t wide = most(most((size_t)e->kernel * e->dim, e->hidden), 3 * (size_t)e->dim); /* windows; hidden; q, k and v */
+    size_t wide = most(most((size_t)e->kernel * e->dim, e->hidden), 3 * (size_t)e->dim); /* windows; hidden; q, k, v */
     places at;
     at.features = 0;
     at.projected = at.features + input * e->features;
@@ -142,7 +142,7 @@ static void front_end(const omni_encoder *e, int32_t streams, const float *input
         for (int32_t s = 0; s < streams; s++) {
             float *cache = state[s] + (size_t)conv * context * dim, *mine = x + (size_t)s * frames * dim;
             float *to = window + (size_t)s * frames * e->kernel * dim;
-            for (int32_t t = 0; t < frames; t++, to += (size_t)e->kernel * dim) { /* frames t - context to t, in one row */
+            for (int32_t t = 0; t < frames; t++, to += (size_t)e->kernel * dim) { /* frames t - context to t */
                 int32_t old = t < context ? context - t : 0;
                 memcpy(to, cache + (size_t)t * dim, sizeof(float) * old * dim);
                 memcpy(to + (size_t)old * dim, mine + (size_t)(t - context + old) * dim,

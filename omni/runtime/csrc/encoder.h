@@ -41,10 +41,10 @@ size_t omni_encoder_state(const omni_encoder *encoder);
 size_t omni_encoder_work(const omni_encoder *encoder, int32_t streams);
 
 /* x (streams, (segment + right) * stack, features): feature frames, the right context comes again with the next step.
- * frames (streams): encoder frames of x that are there; the rest is silence. past (streams): frames of the steps before,
- * a multiple of segment; moved on. state (streams pointers). y (streams, segment, dim). */
-void omni_encoder_step(const omni_encoder *encoder, int32_t streams, const float *x, const int32_t *frames, int64_t *past,
-                       float *const *state, float *y, float *work);
+ * frames (streams): encoder frames of x that are there; the rest is silence. past (streams): frames of the steps
+ * before, a multiple of segment; moved on. state (streams pointers). y (streams, segment, dim). */
+void omni_encoder_step(const omni_encoder *encoder, int32_t streams, const float *x, const int32_t *frames,
+                       int64_t *past, float *const *state, float *y, float *work);
 
 void omni_linear_apply(const omni_linear *w, const float *x, float *y, int64_t rows, float *scratch);
 

@@ -23,8 +23,8 @@ typedef struct {
 /* Floats of memory that the functions below want for so many streams. */
 size_t omni_joiner_work(const omni_joiner *joiner, int32_t streams);
 
-/* context (streams, OMNI_CONTEXT): the last symbols, -1 before the start. history (streams, joint): what the joiner adds
- * to a frame. */
+/* context (streams, OMNI_CONTEXT): the last symbols, -1 before the start. history (streams, joint): what the joiner
+ * adds to a frame. */
 void omni_predict(const omni_joiner *joiner, int32_t streams, const int32_t *context, float *history, float *work);
 
 /* projected (streams, frames, joint): of the encoder, as the joiner projects it. there (streams): frames that count.
