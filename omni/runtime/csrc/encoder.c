@@ -47,8 +47,8 @@ OMNI_CLONES static void add(float *x, const float *y, int64_t count) {
     for (int64_t i = 0; i < count; i++) x[i] += y[i];
 }
 
-/* Of one stream and one head. Keys and values, `pitch` floats from frame to frame: first those of the left context (in any
- * order: a softmax has none), then those of this step. */
+/* Of one stream and one head. Keys and values, `pitch` floats from frame to frame: first those of the left context (in
+ * any order: a softmax has none), then those of this step. */
 OMNI_CLONES static void attend(const float *query, int64_t query_pitch, int32_t queries, const float *const *key,
                                const float *const *value, const int32_t *counts, int64_t step_pitch, int64_t left_pitch,
                                int32_t dim, float *weights, float *out, int64_t out_pitch) {
