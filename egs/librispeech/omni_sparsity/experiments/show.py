@@ -52,7 +52,7 @@ def _how(table: Dict[str, Any]) -> str:
     """What is compared, what the intervals are, and what they do not say."""
     seeds = sorted({seed for row in table["rows"] for seed in row["seeds"]})
     level = f"{100 * LEVEL:.0f}%"
-    parts = ["Word error rate in percent; size of the file that would ship. `omni / own`: relative difference to the "
+    parts = ["Word error rate in percent; size of the file that ships. `omni / own`: relative difference to the "
              "model trained for that size alone (the dense model, where nothing is pruned); negative: omni is better.",
              {"paper": "Every model of its own has the budget that omni has for all sizes.",
               "equal_total": "Models of their own are of a smaller budget: all of them together had "

@@ -129,7 +129,7 @@ def how_measured() -> str:
     """What the numbers of the tables are."""
     return (
         f"Word error rate in percent, with the {100 * LEVEL:.0f}% interval of a bootstrap over utterances "
-        f"({RESAMPLES:,} resamples). Size: the file that would ship, 1 MB = 1,000,000 bytes. Real-time factor: "
+        f"({RESAMPLES:,} resamples). Size: the file that ships, 1 MB = 1,000,000 bytes. Real-time factor: "
         f"seconds of work for a second of audio, the mean over the sets."
     )
 

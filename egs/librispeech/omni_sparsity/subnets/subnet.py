@@ -28,7 +28,7 @@ class Subnet:
         sparsity: asked for, the mean over the prunable weights.
         measured_sparsity: share of the prunable weights that the file leaves out.
         spec: file of {parameter: sparsity}, as omni.save_spec writes it.
-        file, bytes: the file that would ship, and its size.
+        file, bytes: the file that ships, and its size.
         params_total, params_nonzero: of what decoding needs; those that are in the file.
         train_passes, train_seconds, loss_backend: of the training that it was cut from.
         epoch, avg: which checkpoints were averaged.
