@@ -1,4 +1,4 @@
-"""The picture: word error rate against the size of the file that would ship, one line a test set."""
+"""The picture: word error rate against the size of the file that ships, one line a test set."""
 
 from __future__ import annotations
 
