@@ -16,7 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # No -ffast-math: NaN and infinity must behave. No -Werror: that is for the tests, a later compiler may warn of more.
-FLAGS = ["-std=c11", "-O3", "-fopenmp-simd", "-falign-loops=32", "-fPIC", "-shared"]
+FLAGS = ["-std=c11", "-O3", "-fno-trapping-math", "-ffp-contract=fast", "-fopenmp-simd", "-falign-loops=32", "-fPIC",
+         "-shared"]
 
 
 def sources() -> list[Path]:

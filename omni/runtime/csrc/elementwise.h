@@ -8,7 +8,11 @@
 
 /* A version for AVX2 beside the plain one, chosen when the library is loaded, where the compiler can do that. */
 #if !defined(OMNI_CLONES) && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
-#define OMNI_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#if __GNUC__ >= 12
+#define OMNI_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define OMNI_CLONES __attribute__((target_clones("avx2", "default")))
+#endif
 #elif !defined(OMNI_CLONES) /* -DOMNI_CLONES= for sanitizers, which do not know such functions */
 #define OMNI_CLONES
 #endif
@@ -17,7 +21,8 @@ enum { OMNI_RELU = 0, OMNI_GELU = 1, OMNI_SILU = 2 };
 
 /* e^x to about 2 units in the last place: 2^n times a polynomial in what is left over (Cody and Waite's reduction). */
 static inline float omni_exp(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    x = x < 88.0f ? x : 88.0f; /* each one instruction of a vector unit, which a branch is not */
+    x = x > -87.0f ? x : -87.0f;
     float n = x * 1.44269504f + 12582912.0f; /* rounds: 1.5 * 2^23 leaves no digits for a fraction */
     n -= 12582912.0f;
     float r = x - n * 0.693359375f;
