@@ -102,7 +102,8 @@ def _parts(model: Transducer, about: Dict[str, Any]) -> List[Tuple[str, torch.nn
     two = 2  # streams; of one the exporter takes it that there is never another number
     examples = (torch.zeros(two, encoder.chunk, FEATURE_DIM), *encoder.states(two), torch.zeros(two, dtype=torch.int64))
     common = {"model_author": "omni_sparsity", "version": "1", "comment": f"{about.get('name')}, Emformer transducer"}
-    projected = torch.zeros(two, joiner_dim)
+    # of one tensor given twice the exporter makes one input
+    projected = torch.zeros(two, joiner_dim), torch.zeros(two, joiner_dim)
     return [
         ("encoder", encoder, examples,
          ({"x": 0, "attn_cache": 2, "cnn_cache": 2, "processed_lens": 0},
@@ -114,7 +115,7 @@ def _parts(model: Transducer, about: Dict[str, Any]) -> List[Tuple[str, torch.nn
         ("decoder", DecoderStep(model), (torch.zeros(two, model.decoder.context_size, dtype=torch.int64),),
          ({"y": 0}, {"decoder_out": 0}),
          {**common, "context_size": model.decoder.context_size, "vocab_size": model.decoder.vocab_size}),
-        ("joiner", JoinerStep(model), (projected, projected),
+        ("joiner", JoinerStep(model), projected,
          ({"encoder_out": 0, "decoder_out": 0}, {"logit": 0}),
          {**common, "joiner_dim": joiner_dim}),
     ]
