@@ -1,12 +1,12 @@
-"""Whether exported ONNX models say what stage 5 said: decodes its sets with them, chunk by chunk, and counts differences.
+"""Whether exported ONNX models say what stage 5 said: decodes its sets with them, chunk by chunk.
 
-Usage (after stage 5, and python -m egs.librispeech.omni_sparsity.subnets.onnx ... --out-dir exp/mini/onnx --int8):
+Usage (after stage 5 and egs.librispeech.omni_sparsity.subnets.onnx ... --out-dir exp/mini/onnx):
     python -m tools.check_onnx --exp-dir exp/mini --data-dir data/mini --sets "test-clean test-other"
-    python -m tools.check_onnx --exp-dir exp/mini --data-dir data/mini --sets test-clean --sherpa  # from audio
+    python -m tools.check_onnx --exp-dir exp/mini --data-dir data/mini --sets test-clean --sherpa
 
-By onnxruntime: stage 5's own features, streams in batches, greedy search with stage 5's blank penalty. By sherpa-onnx:
-audio in, one stream at a time, silence behind each utterance. Prints a line for each model and set: utterances whose words
-differ from those of stage 5, and the error rates of both. Exit code 1 where onnxruntime differs in float32.
+By onnxruntime: the features that stage 5 decoded, streams in batches. By sherpa-onnx: audio, one stream at a time, and
+silence behind each utterance. Both by greedy search with stage 5's blank penalty. Prints for each model and set how many
+utterances have other words than in stage 5, and both error rates. Exit code 1 where onnxruntime differs in float32.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from egs.librispeech.omni_sparsity.data.fbank import SAMPLING_RATE, load_samples
 from egs.librispeech.omni_sparsity.data.sets import evaluation_sets
 from egs.librispeech.omni_sparsity.decoding import scoring
 from egs.librispeech.omni_sparsity.subnets.index import read_index
+from egs.librispeech.omni_sparsity.subnets.onnx import PARTS, require
 from omni.errors import UserError, cli
 
 METHOD = "greedy_search"
@@ -32,7 +33,11 @@ BATCH = 16  # streams that onnxruntime decodes at a time
 
 
 class Recognizer:
-    """An exported transducer in onnxruntime: features in, token ids out."""
+    """An exported transducer in onnxruntime: features in, token ids out.
+
+    Args:
+        folder: of one model; ending: as in PRECISIONS.
+    """
 
     def __init__(self, folder: Path, ending: str) -> None:
         import onnxruntime
@@ -41,7 +46,7 @@ class Recognizer:
         options.intra_op_num_threads = 1
         self.encoder, self.decoder, self.joiner = (
             onnxruntime.InferenceSession(str(folder / f"{part}{ending}"), options, providers=["CPUExecutionProvider"])
-            for part in ("encoder", "decoder", "joiner"))
+            for part in PARTS)
         self.said = {**self.encoder.get_modelmeta().custom_metadata_map,
                      **self.decoder.get_modelmeta().custom_metadata_map}
 
@@ -102,7 +107,7 @@ def by_sherpa(folder: Path, ending: str, corpus: Corpus, test_set: str, penalty:
     import onnx
     import sherpa_onnx
 
-    files = {part: str(folder / f"{part}{ending}") for part in ("encoder", "decoder", "joiner")}
+    files = {part: str(folder / f"{part}{ending}") for part in PARTS}
     said = {prop.key: prop.value for prop in onnx.load(files["encoder"], load_external_data=False).metadata_props}
     recognizer = sherpa_onnx.OnlineRecognizer.from_transducer(
         tokens=str(folder / "tokens.txt"), **files, num_threads=1, blank_penalty=penalty)
@@ -120,6 +125,10 @@ def by_sherpa(folder: Path, ending: str, corpus: Corpus, test_set: str, penalty:
     return words
 
 
+def wer(results: List[scoring.Result]) -> float:
+    return scoring.total(scoring.count(scoring.align(ref, hyp)) for _, ref, hyp in results).wer
+
+
 @cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,11 +138,8 @@ def main() -> None:
     parser.add_argument("--sets", default="", help="dev and test sets [all]")
     parser.add_argument("--sherpa", action="store_true", help="by sherpa-onnx instead, from audio")
     args = parser.parse_args()
-    package, decode = ("sherpa_onnx", by_sherpa) if args.sherpa else ("onnxruntime", by_onnxruntime)
-    try:
-        __import__(package)
-    except ImportError:
-        raise UserError(f"{package} is not installed: pip install {package.replace('_', '-')}") from None
+    require(*(["onnx", "sherpa_onnx"] if args.sherpa else ["onnxruntime"]))
+    decode = by_sherpa if args.sherpa else by_onnxruntime
     there = evaluation_sets(args.data_dir)
     sets = args.sets.split() or there
     for name in sets:
@@ -159,8 +165,7 @@ def main() -> None:
                 wanted = scoring.read_recogs(args.exp_dir / METHOD / f"recogs-{test_set}-{subnet.decoded_as}.txt")
                 words = decode(folder, ending, corpus, test_set, penalty)
                 differ = sum(words[cut] != hypothesis for cut, _, hypothesis in wanted)
-                was, now = (scoring.total(scoring.count(scoring.align(ref, hyp)) for ref, hyp in pairs).wer for pairs in (
-                    [(ref, hyp) for _, ref, hyp in wanted], [(ref, words[cut]) for cut, ref, _ in wanted]))
+                was, now = wer(wanted), wer([(cut, ref, words[cut]) for cut, ref, _ in wanted])
                 print(f"{subnet.name} {precision} {test_set}: {differ} of {len(wanted)} utterances differ, "
                       f"WER {now:.2f} (stage 5: {was:.2f})", flush=True)
                 equal &= args.sherpa or precision != "float32" or not differ

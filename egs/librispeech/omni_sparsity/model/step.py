@@ -12,7 +12,7 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
-from .frontend import CONVOLUTIONS, FEATURE_DIM, KERNEL
+from .frontend import CONVOLUTIONS, KERNEL
 from .transducer import Transducer
 
 # A feature frame below this is behind the end of its stream: lhotse pads with -100, and Kaldi's logarithm of an energy
@@ -25,21 +25,20 @@ class EncoderStep(nn.Module):
 
     Attributes:
         chunk: feature frames of a chunk, right context included; shift: those that do not come again.
-        left: rows of the cache of keys and values, one at least: no format likes an empty tensor.
-        layers, width: what else the shapes of the caches are made of.
+        layers, left, width: of the caches; left is one at least, as no format likes an empty tensor.
     """
 
     def __init__(self, model: Transducer) -> None:
         super().__init__()
-        encoder = model.encoder
-        self.frontend, self.position, self.layers_ = encoder.frontend, encoder.position, encoder.emformer.emformer_layers
-        self.projection = model.joiner.encoder_proj
+        encoder, emformer = model.encoder, model.encoder.emformer
+        self.frontend, self.position = encoder.frontend, encoder.position
+        self.emformer_layers, self.projection = emformer.emformer_layers, model.joiner.encoder_proj
         self.stack, self.segment = encoder.frontend.stack, encoder.segment_length
         self.chunk = (encoder.segment_length + encoder.right_context_length) * self.stack
         self.shift = encoder.segment_length * self.stack
-        self.left_context = encoder.emformer.left_context_length
-        self.left, self.layers = max(self.left_context, 1), len(self.layers_)
-        self.width = 2 * self.layers_[0].input_dim  # keys beside values; both convolutions
+        self.left_context = emformer.left_context_length
+        self.layers, self.left = len(emformer.emformer_layers), max(self.left_context, 1)
+        self.width = 2 * emformer.emformer_layers[0].input_dim  # keys beside values; the two convolutions side by side
 
     def states(self, batch: int) -> Tuple[Tensor, Tensor]:
         """-> the caches at the start of `batch` streams, all zeros: (layers, left, B, width) of keys and values, and
@@ -61,7 +60,7 @@ class EncoderStep(nn.Module):
         """
         inside = x[:, self.stack - 1 :: self.stack, 0] > NOT_THERE  # (B, T): all feature frames of a frame are there
         before = cnn_cache[0].transpose(0, 1).chunk(CONVOLUTIONS, dim=2)  # (B, KERNEL - 1, D) each
-        x, _, after = self.frontend(x, processed_lens, before, self.segment)
+        x, _, after = self.frontend(x, processed_lens, before, self.segment)  # of lengths it only makes others
         cnn_cache = torch.cat([torch.cat(after, dim=2).transpose(0, 1)[None], cnn_cache[1:]])
 
         frame = torch.div(processed_lens, self.stack, rounding_mode="floor")[:, None]  # (B, 1): the chunk's first
@@ -71,7 +70,7 @@ class EncoderStep(nn.Module):
         missing = torch.arange(self.left) < self.left - frame.clamp(max=self.left_context)  # (B, left)
         hidden = torch.cat([missing, torch.zeros_like(inside)], dim=1)[:, None, None]  # (B, 1, 1, left + T)
         x, caches = x.transpose(0, 1), []  # (T, B, D)
-        for layer, cache in zip(self.layers_, attn_cache.unbind(0)):
+        for layer, cache in zip(self.emformer_layers, attn_cache.unbind(0)):
             x, cache = self._layer(layer, x, cache, hidden)
             caches.append(cache)
         return self.projection(x[: self.segment].transpose(0, 1)), torch.stack(caches), cnn_cache

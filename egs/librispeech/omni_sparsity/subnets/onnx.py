@@ -2,7 +2,8 @@
 
 Usage:
     pip install onnx onnxscript onnxruntime
-    python -m egs.librispeech.omni_sparsity.subnets.onnx exp/mini/subnets/*.omni.safetensors --out-dir exp/mini/onnx --int8
+    python -m egs.librispeech.omni_sparsity.subnets.onnx exp/mini/subnets/*.omni.safetensors \\
+        --out-dir exp/mini/onnx --int8
 
 Writes <out-dir>/<name>/{encoder,decoder,joiner}.onnx, tokens.txt (icefall's) and, with --int8, the three again as
 *.int8.onnx, by onnxruntime's own dynamic quantization. Inputs, outputs and metadata are those of icefall's streaming
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import logging
 import warnings
@@ -33,8 +35,10 @@ from ..model.transducer import Transducer
 from .formats import safetensors as storage
 
 PARTS = ("encoder", "decoder", "joiner")
-OPSET = 17
-NEW_EXPORTER = int(torch.__version__.split(".")[0]) >= 2 and hasattr(torch.onnx, "ONNXProgram")  # it needs onnxscript
+Names = Dict[str, int]  # {input or output: its dimension that counts streams}
+# torch's exporter of today, which needs onnxscript, and begins at operator set 18; torch 1.13 has the one before.
+NEW_EXPORTER = "external_data" in inspect.signature(torch.onnx.export).parameters
+OPSET = 18 if NEW_EXPORTER else 17
 
 
 def require(*packages: str) -> None:
@@ -67,11 +71,12 @@ def export(file: Path, out_dir: Path, int8: bool = False) -> List[Path]:
     if not file.name.endswith(SUFFIX):
         raise UserError(f"{file}: want a file of stage 4, which ends in {SUFFIX}")
     require("onnx", *(["onnxscript"] if NEW_EXPORTER else []), *(["onnxruntime"] if int8 else []))
-    model, about = storage.read(file), storage.load(file)
+    model, found = storage.read(file), storage.load(file)
+    symbols = tokens(bytes(found.plain.get(storage.BPE, b"")), file)
     folder = out_dir / file.name[: -len(SUFFIX)]
-    write_text(folder / "tokens.txt", tokens(about.plain[storage.BPE].tobytes(), file))
+    write_text(folder / "tokens.txt", symbols)
     written = []
-    for name, part, examples, names, texts in _parts(model, about.about):
+    for name, part, examples, names, texts in _parts(model, found.about):
         path = folder / f"{name}.onnx"
         with _quiet(), atomic(path) as beside:
             _to_onnx(part, examples, names, beside)
@@ -91,15 +96,14 @@ def tokens(bpe: bytes, file: Path) -> str:
     pieces = spm.SentencePieceProcessor()
     try:
         pieces.LoadFromSerializedProto(bpe)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         raise UserError(f"{file}: its BPE model is none of sentencepiece's; run stage 4 (subnets) again") from None
     return "".join(f"{pieces.IdToPiece(index)} {index}\n" for index in range(pieces.GetPieceSize()))
 
 
-Names = Dict[str, int]  # {input or output: the dimension that counts streams}
-
-
-def _parts(model: Transducer, about: Dict[str, Any]) -> List[Tuple[str, torch.nn.Module, tuple, Tuple[Names, Names], dict]]:
+def _parts(
+    model: Transducer, about: Dict[str, Any]
+) -> List[Tuple[str, torch.nn.Module, tuple, Tuple[Names, Names], Dict[str, Any]]]:
     """(name, module, examples of its inputs, its inputs and outputs, metadata) of each file."""
     encoder, joiner_dim = EncoderStep(model), model.joiner.encoder_proj.out_features
     two = 2  # streams; of one the exporter takes it that there is never another number
@@ -139,15 +143,15 @@ def _quiet() -> Iterator[None]:
 
 def _to_onnx(module: torch.nn.Module, examples: tuple, names: Tuple[Names, Names], path: Path) -> None:
     inputs, outputs = names
-    more = {"input_names": list(inputs), "output_names": list(outputs)}
+    more = {"input_names": list(inputs), "output_names": list(outputs), "opset_version": OPSET, "verbose": False}
     if NEW_EXPORTER:
         streams = torch.export.Dim("N")
         shapes = tuple({dimension: streams} for dimension in inputs.values())
-        torch.onnx.export(module.eval(), examples, str(path), dynamo=True, external_data=False, verbose=False,
+        torch.onnx.export(module.eval(), examples, str(path), dynamo=True, external_data=False,
                           dynamic_shapes=shapes, **more)
     else:
         axes = {name: {dimension: "N"} for name, dimension in {**inputs, **outputs}.items()}
-        torch.onnx.export(module.eval(), examples, str(path), opset_version=OPSET, dynamic_axes=axes, **more)
+        torch.onnx.export(module.eval(), examples, str(path), dynamic_axes=axes, **more)
 
 
 def _say(path: Path, texts: Dict[str, Any]) -> None:
