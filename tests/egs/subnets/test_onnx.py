@@ -166,6 +166,8 @@ def test_what_fails_leaves_nothing_half_written(data_dir, tmp_path, monkeypatch)
         raise OSError("no more")
 
     write(tmp_path / "s.omni.safetensors", (data_dir / "lang_bpe_20" / "bpe.model").read_bytes())
+    (tmp_path / "out" / "s").mkdir(parents=True)
+    (tmp_path / "out" / "s" / "decoder.int8.onnx").touch()  # of an earlier export, perhaps of another model
     monkeypatch.setattr(exporter, "_say", fail)
     with pytest.raises(OSError):
         exporter.export(tmp_path / "s.omni.safetensors", tmp_path / "out")

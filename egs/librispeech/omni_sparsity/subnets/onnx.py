@@ -34,7 +34,7 @@ from ..model.step import DecoderStep, EncoderStep, JoinerStep
 from ..model.transducer import Transducer
 from .formats import safetensors as storage
 
-PARTS = ("encoder", "decoder", "joiner")
+PARTS, INT8 = ("encoder", "decoder", "joiner"), ".int8.onnx"
 Names = Dict[str, int]  # {input or output: its dimension that counts streams}
 # torch's exporter of today, which needs onnxscript, and begins at operator set 18; torch 1.13 has the one before.
 NEW_EXPORTER = "external_data" in inspect.signature(torch.onnx.export).parameters
@@ -74,6 +74,9 @@ def export(file: Path, out_dir: Path, int8: bool = False) -> List[Path]:
     model, found = storage.read(file), storage.load(file)
     symbols = tokens(bytes(found.plain.get(storage.BPE, b"")), file)
     folder = out_dir / file.name[: -len(SUFFIX)]
+    for part in PARTS:  # parts of two models side by side would be taken for one
+        for ending in (".onnx", INT8):
+            (folder / f"{part}{ending}").unlink(missing_ok=True)
     write_text(folder / "tokens.txt", symbols)
     written = []
     for name, part, examples, names, texts in _parts(model, found.about):
@@ -175,7 +178,7 @@ def _quantize(path: Path) -> Path:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    small = path.with_name(f"{path.stem}.int8.onnx")
+    small = path.with_name(path.stem + INT8)
     with _quiet(), atomic(small) as beside:
         quantize_dynamic(str(path), str(beside), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
                          weight_type=QuantType.QUInt8)
@@ -187,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=f"of stage 4, <name>{SUFFIX}")
     parser.add_argument("--out-dir", type=Path, required=True, help="gets a folder for each file")
-    parser.add_argument("--int8", action="store_true", help="*.int8.onnx as well")
+    parser.add_argument("--int8", action="store_true", help=f"*{INT8} as well")
     args = parser.parse_args()
     for file in args.files:
         for path in export(file, args.out_dir, args.int8):
