@@ -1,13 +1,14 @@
-"""How fast whole models are: a chunk of a stream, encoder and greedy search, in omni.runtime and in torch.
+"""How fast whole models are: a chunk of a stream, encoder and greedy search, in omni.runtime and in dense engines.
 
     python -m tools.bench_runtime exp/mini/subnets/*.omni.safetensors [--seconds 30] [--repeats 15] [--out FILE.md]
     python -m tools.bench_runtime --config egs/librispeech/omni_sparsity/conf/librispeech.yaml --sparsities "0 0.7 0.9"
 
-The second takes random weights. One process, one thread. The engines take turns, chunk by chunk on the same features, so
-that what else the machine does meets them all; a ratio is the median over turns of (fastest dense int8 engine) / (ours
-int8), more is better. Dense int8 is torch's dynamic quantization (FBGEMM) of all linear layers of the model at sparsity
-0, and ours. Start-up is a process of its own: `python -m omni.runtime` on half a second of noise, import to last word,
-and the most memory that it held.
+The second takes random weights. One process, one thread. The engines take turns of some chunks, the same features each,
+so that what else the machine does meets them all; a ratio is the median over turns of the time of another engine over
+that of ours, more is better. Dense engines run the model of sparsity 0: torch in float32 and with its dynamic quantization
+(FBGEMM), and where onnx, onnxscript and onnxruntime can be imported, what subnets.onnx exports, in float32 and int8.
+Start-up is a process of its own: `python -m omni.runtime` on half a second of noise, to its last word, and the most
+memory that it held.
 """
 
 from __future__ import annotations
@@ -101,19 +102,62 @@ class Torch:
                 self._predict()
 
 
+class Onnx:
+    """What subnets.onnx exports, in onnxruntime, and greedy search a frame at a time."""
+
+    def __init__(self, folder: Path, ending: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.encoder, self.decoder, self.joiner = (
+            onnxruntime.InferenceSession(str(folder / f"{part}{ending}"), options, providers=["CPUExecutionProvider"])
+            for part in ("encoder", "decoder", "joiner"))
+        shapes = {one.name: [size if isinstance(size, int) else 1 for size in one.shape]
+                  for one in self.encoder.get_inputs()}
+        self.caches = [np.zeros(shapes[name], np.float32) for name in ("attn_cache", "cnn_cache")]
+        said = self.encoder.get_modelmeta().custom_metadata_map
+        self.shift, self.done = int(said["decode_chunk_len"]), np.zeros(1, np.int64)
+        self.context = np.array([[-1, 0]])
+        self.history = self.decoder.run(None, {"y": self.context})[0]
+
+    def __call__(self, frames: np.ndarray) -> None:
+        encoded, *self.caches = self.encoder.run(None, {
+            "x": frames[None], "attn_cache": self.caches[0], "cnn_cache": self.caches[1], "processed_lens": self.done})
+        self.done += self.shift
+        for t in range(encoded.shape[1]):
+            logits = self.joiner.run(None, {"encoder_out": encoded[:, t], "decoder_out": self.history})[0]
+            symbol = int(logits.argmax())
+            if symbol:
+                self.context = np.array([[self.context[0, 1], symbol]])
+                self.history = self.decoder.run(None, {"y": self.context})[0]
+
+
+def onnx_engines(dense: Path, folder: Path) -> Dict[str, Chunk]:
+    """Nothing where the packages are missing."""
+    from egs.librispeech.omni_sparsity.subnets import onnx
+
+    try:
+        onnx.export(dense, folder, int8=True)
+    except UserError as error:
+        print(f"without onnxruntime: {error}\n")
+        return {}
+    name = dense.name.removesuffix(storage.SUFFIX)
+    return {"ort f32": Onnx(folder / name, ".onnx"), "ort int8": Onnx(folder / name, onnx.INT8)}
+
+
 def measure(engines: Dict[str, Chunk], chunks: List[np.ndarray], repeats: int) -> Dict[str, List[List[float]]]:
     """Milliseconds of each chunk, in each of `repeats` turns over all of them."""
     times: Dict[str, List[List[float]]] = {name: [] for name in engines}
     for turn in range(repeats + 1):  # the first turn warms up
-        of_turn: Dict[str, List[float]] = {name: [] for name in engines}
-        for chunk in chunks:
-            for name, engine in engines.items():
+        for name, engine in engines.items():
+            of_turn = []
+            for chunk in chunks:
                 begin = time.perf_counter()
                 engine(chunk)
-                of_turn[name].append(1e3 * (time.perf_counter() - begin))
-        if turn:
-            for name, some in of_turn.items():
-                times[name].append(some)
+                of_turn.append(1e3 * (time.perf_counter() - begin))
+            if turn:
+                times[name].append(of_turn)
     return times
 
 
@@ -138,7 +182,7 @@ def start_up(path: Path) -> Tuple[float, float]:
     return statistics.median(seconds), int(done.stderr.split()[-2]) / 1024
 
 
-def line(path: Path, dense: Path, seconds: float, repeats: int, starts: bool) -> List[str]:
+def line(path: Path, dense: Path, others: Dict[str, Chunk], seconds: float, repeats: int, starts: bool) -> List[str]:
     """The cells of a file's line."""
     ours = Ours(path)
     settings = ours.recognizer.settings
@@ -146,22 +190,18 @@ def line(path: Path, dense: Path, seconds: float, repeats: int, starts: bool) ->
     count = max(1, round(seconds * 100 / ours.step))
     features = (4 * draw.standard_normal((count * ours.step + ours.chunk, settings.bins)) - 6).astype(np.float32)
     chunks = [features[at : at + ours.chunk] for at in range(0, count * ours.step, ours.step)]
-    engines: Dict[str, Chunk] = {"ours": ours, "torch f32": Torch(path, False), "torch int8": Torch(dense, True)}
-    if dense != path:
-        engines["ours dense"] = Ours(dense)
-    times = measure(engines, chunks, repeats)
+    times = measure({**others, "ours, dense": Ours(dense), "ours": ours}, chunks, repeats)
     totals = {name: [sum(turn) for turn in some] for name, some in times.items()}
     each = sorted(one for turn in times["ours"] for one in turn)
-    audio = count * ours.step / 100
+    int8 = [min(turn) for turn in zip(*(totals[name] for name in others if name.endswith("int8")))]
     cells = [path.name.removesuffix(storage.SUFFIX), f"{path.stat().st_size / 1e6:.2f}",
-             *(f"{statistics.median(totals[name]) / count:.3f}" if name in totals else ""
-               for name in ("torch f32", "torch int8", "ours dense", "ours")),
+             *(f"{statistics.median(totals[name]) / count:.3f}" for name in times),
              f"{each[len(each) // 2]:.3f} / {each[int(0.95 * len(each))]:.3f}",
-             f"{statistics.median(totals['ours']) / 1e3 / audio:.5f}",
-             f"{statistics.median(a / b for a, b in zip(totals['torch int8'], totals['ours'])):.1f}",
-             f"{statistics.median(a / b for a, b in zip(totals['torch f32'], totals['ours'])):.1f}"]
-    return cells + ([f"{start:.2f}" if unit else f"{start:.0f}" for unit, start in zip((1, 0), start_up(path))]
-                    if starts else ["", ""])
+             f"{statistics.median(totals['ours']) / 10 / count / ours.step:.5f}",
+             *(f"{statistics.median(a / b for a, b in zip(other, totals['ours'])):.1f}"
+               for other in (int8, totals["torch f32"]))]
+    start, peak = start_up(path) if starts else (0.0, 0.0)
+    return cells + ([f"{start:.2f}", f"{peak:.0f}"] if starts else ["", ""])
 
 
 @cli
@@ -183,14 +223,16 @@ def main(argv: List[str] | None = None) -> None:
         by_name = {path.name: path for path in files}
         dense = by_name.get(f"{uniform_name(0.0)}{storage.SUFFIX}")
         if dense is None:
-            raise UserError(f"{', '.join(by_name)}: want {uniform_name(0.0)}{storage.SUFFIX} among them, to compare with")
-        head = ["sub-network", "file, MB", "torch f32", "torch int8, dense", "ours int8, dense", "ours int8",
-                "p50 / p95", "real-time factor", "to torch int8", "to torch f32", "start, s", "peak, MB"]
+            raise UserError(f"{', '.join(by_name)}: want {uniform_name(0.0)}{storage.SUFFIX} too, to compare with")
+        others: Dict[str, Chunk] = {"torch f32": Torch(dense, False), "torch int8": Torch(dense, True),
+                                    **onnx_engines(dense, Path(folder))}
+        head = ["sub-network", "file, MB", *others, "ours, dense", "ours", "p50 / p95", "real-time factor",
+                "to the fastest int8", "to torch f32", "start, s", "peak, MB"]
         lines = [f"{runtime.isa()}, torch {torch.__version__}, omni {omni.__version__}; milliseconds a chunk", "",
                  f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         print("\n".join(lines), flush=True)
         for path in files:
-            cells = line(path, dense, args.seconds, args.repeats, not args.config)
+            cells = line(path, dense, others, args.seconds, args.repeats, not args.config)
             lines.append(f"| {' | '.join(cells)} |")
             print(lines[-1], flush=True)
     if args.out:

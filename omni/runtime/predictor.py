@@ -33,8 +33,8 @@ class Predictor:
         self._conv = np.ascontiguousarray(conv).reshape(dim // GROUP, CONTEXT * GROUP, GROUP)
 
     def arrays(self) -> tuple:
-        """-> embedding (V, D), int8 with its scales (V,) or float32 with None; the convolution's weight (D, GROUP, CONTEXT),
-        of the input channels of a group and of the symbols, the oldest first."""
+        """-> embedding (V, D), int8 with its scales (V,) or float32 with None; the convolution's weight (D, GROUP,
+        CONTEXT), of the input channels of a group and of the symbols, the oldest first."""
         embedding = self._embedding
         if embedding.dtype == np.float16:
             embedding = embedding.astype(np.float32)

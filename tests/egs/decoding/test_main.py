@@ -27,8 +27,8 @@ def exp_dir(config, tmp_path):
         subnets.append(Subnet(
             name=name, system="omni", origin="uniform", sparsity=0.5, measured_sparsity=0.5,
             spec=f"subnets/{name}.json",
-            file=f"subnets/{name}.omni.safetensors", bytes=file.stat().st_size, params_total=1, params_nonzero=1, train_passes=1,
-            train_seconds=1.0, loss_backend="native", epoch=2, avg=1,
+            file=f"subnets/{name}.omni.safetensors", bytes=file.stat().st_size, params_total=1, params_nonzero=1,
+            train_passes=1, train_seconds=1.0, loss_backend="native", epoch=2, avg=1,
             checkpoint=storage.digest_of(storage.load(file))))
     write_index(tmp_path / "exp", subnets)
     (tmp_path / "toy.yaml").write_text(config.to_yaml())

@@ -169,7 +169,8 @@ def test_a_decode_record_without_a_field(experiment):
 def test_a_sub_network_of_any_name_is_a_row_like_others(experiment, make):
     exp_dir, _ = experiment
     _rewrite(exp_dir / "subnets" / "subnets.json", lambda rows: rows.append(
-        {**rows[2], "name": "0.6MB", "origin": "searched", "file": "subnets/0.6MB.omni.safetensors", "checkpoint": "f00d"}))
+        {**rows[2], "name": "0.6MB", "origin": "searched", "file": "subnets/0.6MB.omni.safetensors",
+         "checkpoint": "f00d"}))
     assert "decode-dev-clean-*-0.6MB.json and 3 more missing" in _error(exp_dir)
     before = {(e.row["name"], e.row["test_set"]): e for e in results.collect(_without_last(exp_dir))}
     for test_set in SETS:
@@ -177,7 +178,8 @@ def test_a_sub_network_of_any_name_is_a_row_like_others(experiment, make):
         make.decoding(exp_dir, test_set, 0.7, words, checkpoint="f00d", name="0.6MB")
     rows = [entry.row for entry in results.collect(exp_dir)]
     assert [row["name"] for row in rows[8:16]] == ["0.6MB"] * 4 + ["sparsity-0.7"] * 4 and len(rows) == 24
-    assert all(row["wer"] == 0.0 and row["sparsity"] == 0.7 and row["file"] == "subnets/0.6MB.omni.safetensors" for row in rows[8:12])
+    wanted = {"wer": 0.0, "sparsity": 0.7, "file": "subnets/0.6MB.omni.safetensors"}
+    assert all({key: row[key] for key in wanted} == wanted for row in rows[8:12])
     assert [row for row in rows if row["name"] != "0.6MB"] == [entry.row for entry in before.values()]
 
 

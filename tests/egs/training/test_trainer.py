@@ -147,7 +147,8 @@ def test_stages_3_to_5_learn_write_what_they_promise_and_are_idle_when_done(conf
     config.train.num_epochs, config.train.base_lr, config.decode.avg = 4, 5e-3, 2
     (tmp_path / "toy.yaml").write_text(config.to_yaml())
     common = ["--config", str(tmp_path / "toy.yaml"), "--exp-dir", str(tmp_path / "exp")]
-    commands = [(train, ["--data-dir", str(data_dir)]), (subnets, ["--data-dir", str(data_dir), "--sparsities", "0 0.5"]),
+    commands = [(train, ["--data-dir", str(data_dir)]),
+                (subnets, ["--data-dir", str(data_dir), "--sparsities", "0 0.5"]),
                 (decode, ["--data-dir", str(data_dir)])]
 
     def run_all():

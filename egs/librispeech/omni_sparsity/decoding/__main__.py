@@ -72,7 +72,7 @@ def decode_set(
 
 
 def note_results(exp_dir: Path, subnets: list[Subnet], blank_penalty: float) -> None:
-    """Writes the error rates of all methods into the header of each file that ships, and its new size into the index."""
+    """Writes the error rates of all methods into the header of each file that ships, its new size into the index."""
     from ..subnets.formats import storage_of
 
     noted = []
@@ -137,7 +137,8 @@ def main() -> None:
         write_json(stamp, {
             "name": subnet.name, "sparsity": subnet.sparsity, "test_set": test_set, "method": method,
             "suffix": subnet.decoded_as, "checkpoint": subnet.checkpoint, "blank_penalty": penalty,
-            "wer": round(score.wer, 2), "loss_backend": subnet.loss_backend, "device": config.decode.device, "audio_seconds": round(audio, 2),
+            "wer": round(score.wer, 2), "loss_backend": subnet.loss_backend, "device": config.decode.device,
+            "audio_seconds": round(audio, 2),
             "decode_seconds": round(seconds, 3), "rtf": round(seconds / audio, 6), "errors": score.by_utterance(),
         })
         bar.write(f"{test_set} {subnet.name}: WER {score.wer:.2f}")

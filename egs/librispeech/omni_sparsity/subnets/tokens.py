@@ -8,7 +8,7 @@ from omni.errors import UserError
 
 
 def without_normalizer(path: Path) -> bytes:
-    """The sentencepiece model at `path` without its table of Unicode normalization, 240 kB that decoding has no use for.
+    """The sentencepiece model at `path` without its table of Unicode normalization, 240 kB of no use in decoding.
 
     Token ids give the same text; text that is upper-case and ASCII gives the same tokens. Paths of the training of the
     model go as well.
