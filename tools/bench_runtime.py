@@ -4,11 +4,11 @@
     python -m tools.bench_runtime --config egs/librispeech/omni_sparsity/conf/librispeech.yaml --sparsities "0 0.7 0.9"
 
 The second takes random weights. One process, one thread. The engines take turns of some chunks, the same features each,
-so that what else the machine does meets them all; a ratio is the median over turns of the time of another engine over
-that of ours, more is better. Dense engines run the model of sparsity 0: torch in float32 and with its dynamic quantization
-(FBGEMM), and where onnx, onnxscript and onnxruntime can be imported, what subnets.onnx exports, in float32 and int8.
-Start-up is a process of its own: `python -m omni.runtime` on half a second of noise, to its last word, and the most
-memory that it held.
+so that what else the machine does meets them all; a ratio is the median over turns of the time of another engine by
+that of ours, more is better. Dense engines run the model of sparsity 0: torch in float32 and with its dynamic
+quantization (FBGEMM), and where onnx, onnxscript and onnxruntime can be imported, what subnets.onnx exports, in float32
+and int8. Start-up is a process of its own: `python -m omni.runtime` on half a second of noise, to its last word, and
+the most memory that it held.
 """
 
 from __future__ import annotations
