@@ -28,8 +28,8 @@ RESULTS_MD = """\
 Number of model parameters: 1234567, i.e., 1.23 M
 
 One trained model; every line below is a part of it, cut out without re-training. Word error rate in \
-percent, with the 95% interval of a bootstrap over utterances (10,000 resamples). Size: the file that would \
-ship, 1 MB = 1,000,000 bytes. Real-time factor: seconds of work for a second of audio, the mean over the \
+percent, with the 95% interval of a bootstrap over utterances (10,000 resamples). Size: the file that ships, \
+1 MB = 1,000,000 bytes. Real-time factor: seconds of work for a second of audio, the mean over the \
 sets. Loss: k2 1.23.4.
 
 ## WER on the test sets, greedy_search
