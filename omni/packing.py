@@ -60,7 +60,8 @@ def pack(
         state = state.state_dict()
     if not isinstance(state, Mapping) or not isinstance(blocks, Mapping):
         given = f"pack({type(state).__name__}, {type(blocks).__name__})"
-        raise TypeError(f"{given}: want a state dict and {{name: blocks}}")
+        hint = "; the name of a file is file=" if isinstance(blocks, (str, Path)) else ""
+        raise TypeError(f"{given}: want a state dict and {{name: blocks}}{hint}")
     if file is not None:
         return _ship(state, blocks, Path(file), values, about, coded)
     plain, sparse, sums = {}, {}, {}
