@@ -67,11 +67,11 @@ class Ours:
         self.recognizer = Recognizer(path)
         settings = self.recognizer.settings
         self.chunk, self.step = settings.chunk_length * settings.stack, settings.segment_length * settings.stack
-        self.stream = self.recognizer.stream()
+        self.stream, self.new = self.recognizer.stream(), self.chunk  # frames that did not come with the chunk before
 
     def __call__(self, frames: np.ndarray) -> None:
-        # What overlaps with the chunk before was taken then.
-        self.stream.accept_features(frames if len(self.stream._waiting) == 0 else frames[len(self.stream._waiting):])
+        self.stream.accept_features(frames[-self.new :])
+        self.new = self.step
         self.recognizer.decode([self.stream])
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ from egs.librispeech.omni_sparsity.decoding import __main__ as decode
 from egs.librispeech.omni_sparsity.decoding import methods, scoring
 from egs.librispeech.omni_sparsity.model.transducer import Transducer, shipped
 from egs.librispeech.omni_sparsity.subnets.formats import safetensors as storage
-from egs.librispeech.omni_sparsity.subnets.index import write_index
+from egs.librispeech.omni_sparsity.subnets.index import read_index, write_index
 from egs.librispeech.omni_sparsity.subnets.subnet import Subnet
 
 
@@ -67,6 +68,23 @@ def test_files_carry_the_name_and_a_second_call_does_nothing(run, capsys):
     assert "2 sub-networks are decoded already" in capsys.readouterr().out
     files["decode-dev-clean-epoch-2-avg-1-0.6MB.json"].write_text("{")  # as a full disk may leave it
     assert json.loads(run()["decode-dev-clean-epoch-2-avg-1-0.6MB.json"].read_text())["name"] == "0.6MB"
+
+
+def test_error_rates_are_noted_in_the_file_that_ships(run, exp_dir):
+    """And the index keeps its time: by it stage 4 sees that a checkpoint is newer."""
+    index = exp_dir / "subnets/subnets.json"
+    os.utime(index, (1_000_000, 1_000_000))
+    before = read_index(exp_dir)
+    files = run("--set", "decode.blank_penalty=0.5")
+    after = read_index(exp_dir)
+    assert index.stat().st_mtime == 1_000_000
+    for subnet, was in zip(after, before):
+        found = storage.load(exp_dir / subnet.file)
+        wers = {test_set: json.loads(files[f"decode-{test_set}-{subnet.decoded_as}.json"].read_text())["wer"]
+                for test_set in ("dev-clean", "test-clean")}
+        assert found.about["results"] == {"greedy_search": wers} and found.about["decode"] == {"blank_penalty": 0.5}
+        assert subnet.bytes == (exp_dir / subnet.file).stat().st_size > was.bytes
+        assert subnet.checkpoint == was.checkpoint == storage.digest_of(found)
 
 
 def test_the_blank_penalty_reaches_the_search(run):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import time
 from pathlib import Path
 from typing import Callable
@@ -24,7 +25,7 @@ from omni.errors import UserError, cli
 from .. import registry
 from ..config import add_config_arguments, load_config
 from ..data.sets import evaluation_sets
-from ..subnets.index import read_index, write_index
+from ..subnets.index import index_path, read_index, write_index
 from ..subnets.subnet import Subnet
 from . import methods
 
@@ -86,7 +87,10 @@ def note_results(exp_dir: Path, subnets: list[Subnet], blank_penalty: float) -> 
         storage_of(file).note(file, {"results": results, "decode": {"blank_penalty": blank_penalty}})
         noted.append(dataclasses.replace(subnet, bytes=file.stat().st_size))
     if noted != subnets:
+        made = index_path(exp_dir).stat()
         write_index(exp_dir, noted)
+        # Of when stage 4 made it, which asks for that: a checkpoint that is newer makes it cut anew.
+        os.utime(index_path(exp_dir), ns=(made.st_atime_ns, made.st_mtime_ns))
 
 
 @cli
